@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchmarks.result import Result
+from benchmarks.result import RowResult
 
 
-def change(new: Result, old: Result) -> tuple[float, float] | None:
+def change(new: RowResult, old: RowResult) -> tuple[float, float] | None:
     """(how much worse, as a fraction; its noise). None if one of the values is missing.
 
     Results of one machine are compared by our values, results of different machines by the ratios to the reference.
@@ -22,7 +22,7 @@ def change(new: Result, old: Result) -> tuple[float, float] | None:
     return worse, max(noise)
 
 
-def lines(run: dict[str, Result], published: dict[str, Result]) -> Iterator[str]:
+def lines(run: dict[str, RowResult], published: dict[str, RowResult]) -> Iterator[str]:
     """The rows that got worse, those that got better, and the number of unchanged rows."""
     changes = {name: found for name in run if name in published and (found := change(run[name], published[name]))}
     same = 0
@@ -37,7 +37,7 @@ def lines(run: dict[str, Result], published: dict[str, Result]) -> Iterator[str]
     )
 
 
-def text(new: Result, old: Result) -> str:
+def text(new: RowResult, old: RowResult) -> str:
     if new.machine == old.machine:
         return f"{new.name}: {old.ours:.4g} → {new.ours:.4g} {new.unit}"
     return f"{new.name}: {old.ratio:.3g} → {new.ratio:.3g} times its reference (another machine)"

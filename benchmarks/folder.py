@@ -34,7 +34,7 @@ SEED = 505
 ANIMALS = {"Zebra": "zebra", "Cattle": "cow", "Sheep": "sheep", "Chicken": "bird"}
 
 
-class Run(NamedTuple):
+class BackendRun(NamedTuple):
     """A back end on a device; PyTorch, the reference, runs on the same device. ``name`` is part of the row names."""
 
     name: str
@@ -45,10 +45,10 @@ class Run(NamedTuple):
 
 
 RUNS = (
-    Run("onnxruntime", "onnxruntime", "cpu", ("fp32", "fp16", "int8"), "ONNX Runtime"),
-    Run("openvino", "openvino", "cpu", ("fp32", "auto", "int8"), "OpenVINO"),
-    Run("cuda", "onnxruntime", "cuda", ("fp32", "fp16", "int8"), "ONNX Runtime with CUDA"),
-    Run("tensorrt", "tensorrt", "cuda", ("fp32", "fp16", "int8"), "TensorRT"),
+    BackendRun("onnxruntime", "onnxruntime", "cpu", ("fp32", "fp16", "int8"), "ONNX Runtime"),
+    BackendRun("openvino", "openvino", "cpu", ("fp32", "auto", "int8"), "OpenVINO"),
+    BackendRun("cuda", "onnxruntime", "cuda", ("fp32", "fp16", "int8"), "ONNX Runtime with CUDA"),
+    BackendRun("tensorrt", "tensorrt", "cuda", ("fp32", "fp16", "int8"), "TensorRT"),
 )
 BEST = ("openvino", "int8")
 
@@ -78,7 +78,7 @@ def rows() -> list[Row]:
     return found
 
 
-def _is_available(run: Run) -> bool:
+def _is_available(run: BackendRun) -> bool:
     from edgecam_core.errors import MissingDependency
     from edgecam_core.inference.cuda_driver import find_gpu
     from edgecam_core.inference.tensorrt_api import import_tensorrt
@@ -107,12 +107,12 @@ def material() -> Path:
         return folder / "val"
     _import_training()
     from edgecam_training.data.compose import CompositionPlan, compose
-    from edgecam_training.data.materials import Material, gather
+    from edgecam_training.data.materials import SceneMaterial, gather
 
     gathered = gather()
     cutouts = {label: gathered.cutouts[name] + gathered.held_out[name] for name, label in ANIMALS.items()}
     # No cut-outs of other animals: a duck would be detected as a bird, without a known box.
-    chosen = Material(cutouts, {}, [], gathered.backgrounds, gathered.new_backgrounds, [])
+    chosen = SceneMaterial(cutouts, {}, [], gathered.backgrounds, gathered.new_backgrounds, [])
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as part:
         compose(chosen, Path(part) / "set", CompositionPlan(1, IMAGES, 0, *SIZE, seed=SEED))
@@ -142,7 +142,7 @@ def accuracy(program: str, *how: str) -> float:
     """COCO mAP (0.50:0.95) in percent over the animals. Measured once, because it is the same in every round."""
     _import_training()
     from edgecam_training.data import manifest
-    from edgecam_training.evaluate.metrics import Found, Truth, score
+    from edgecam_training.evaluate.metrics import Found, GroundTruth, score
 
     seen = json.loads(_run(program, *how, "--all"))
     dataset = manifest.read(material().parent).split("val")
@@ -152,7 +152,7 @@ def accuracy(program: str, *how: str) -> float:
         boxes = np.array([item[2:] for item in mine], np.float32).reshape(-1, 4)
         classes = np.array([dataset.classes.index(item[0]) for item in mine], np.int64)
         found.append(Found(boxes, np.array([item[1] for item in mine]), classes))
-        truth.append(Truth(sample.boxes, sample.labels, sample.difficult))
+        truth.append(GroundTruth(sample.boxes, sample.labels, sample.difficult))
     return 100 * score(found, truth, len(dataset.classes)).map
 
 

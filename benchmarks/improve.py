@@ -27,7 +27,7 @@ from edgecam_core.models.detector import Detector
 from edgecam_core.models.detector_settings import DetectorSettings
 from edgecam_core.models.shadow import ShadowWorker
 from edgecam_core.models.swap import ModelSwap
-from edgecam_core.models.worker import DetectionWorker, Job
+from edgecam_core.models.worker import DetectionJob, DetectionWorker
 from edgecam_core.types import Detections, Frame
 from edgecam_training.improve import measure
 from edgecam_training.improve.checkpoint import Checkpoints
@@ -118,7 +118,7 @@ def rate(collecting: bool) -> float:
 
 
 @contextmanager
-def running_worker(deliver: Callable[[Job, Detections], None]) -> Iterator[DetectionWorker]:
+def running_worker(deliver: Callable[[DetectionJob, Detections], None]) -> Iterator[DetectionWorker]:
     """A worker with the default model."""
     ready = threading.Event()
     worker = DetectionWorker(
@@ -143,7 +143,7 @@ def _offer(worker: DetectionWorker, seconds: float, until: Callable[[], bool] = 
     for number in itertools.count():
         if (ended := time.monotonic() - began) > 120 or (ended > seconds and until()):
             return number
-        worker.put(Job("camera", frames()[number % len(frames())]))
+        worker.put(DetectionJob("camera", frames()[number % len(frames())]))
         time.sleep(max(0.0, began + (number + 1) / RATE - time.monotonic()))
     raise AssertionError
 
@@ -153,7 +153,7 @@ def latency(shadow: bool) -> float:
     found: list[float] = []
     second: list[ShadowWorker] = []
 
-    def deliver(job: Job, detections: Detections) -> None:
+    def deliver(job: DetectionJob, detections: Detections) -> None:
         found.append(time.monotonic() - job.arrived)
         if second:
             second[0].offer(job, detections)

@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Iterable
 
 from benchmarks import scale
-from benchmarks.result import Result
+from benchmarks.result import RowResult
 from benchmarks.store import Store
 
 INLINE = re.compile(r"(<!--= ([\w.]+)\.(\w+) -->).*?(<!--/-->)", re.DOTALL)
@@ -34,8 +34,8 @@ def quantity(value: float | None, unit: str) -> str:
     return f"{number} {unit}".strip()
 
 
-def names(words: Iterable[str], store: Store) -> list[Result]:
-    found: list[Result] = []
+def names(words: Iterable[str], store: Store) -> list[RowResult]:
+    found: list[RowResult] = []
     for word in words:
         some = [row for name, row in store.rows.items() if fnmatch.fnmatchcase(name, word)]
         if not some and "*" not in word:  # all rows of a pattern may be unpublished

@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable
 
 from benchmarks import machine
-from benchmarks.result import Result, median
+from benchmarks.result import RowResult, median
 from benchmarks.row import Row
 from benchmarks.runs import RUNS
 
 
-def measure(row: Row, rounds: int, report: Callable[[str], None]) -> Result:
+def measure(row: Row, rounds: int, report: Callable[[str], None]) -> RowResult:
     """Alternate ours and the reference, so that a drift of the machine affects both; blocks for all rounds."""
     began = time.monotonic()
     pairs, loads = [], []
@@ -33,7 +33,7 @@ def measure(row: Row, rounds: int, report: Callable[[str], None]) -> Result:
         report(f"  round {number + 1}/{row.rounds(rounds)}: {ours:.4g} against {reference:.4g} {row.unit}{note}")
         pairs.append((ours, reference))
     whole = all(reference and math.isfinite(ours / reference) for ours, reference in pairs)
-    return Result(
+    return RowResult(
         name=row.name, label=row.label or row.what, what=row.what, unit=row.unit, better=row.better,
         reference_name=row.reference_name,
         ours=median(ours for ours, _ in pairs), reference=median(reference for _, reference in pairs),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.result import Result
+from benchmarks.result import RowResult
 from benchmarks.row import Row
 from benchmarks.store import Store
 
@@ -16,7 +16,7 @@ QUICK = (
 )  # fmt: skip
 
 
-def expected(name: str, rounds: int, *known: dict[str, Result]) -> float:
+def expected(name: str, rounds: int, *known: dict[str, RowResult]) -> float:
     """Expected duration of a row in seconds, from the first of these results that has its duration."""
     for rows in known:
         row = rows.get(name)
@@ -32,7 +32,7 @@ def chosen(rows: list[Row], some: bool, run: Store, fresh: bool) -> list[Row]:
     return [row for row in rows if row.name in run.pending]
 
 
-def quick(rows: list[Row], *known: dict[str, Result]) -> list[Row]:
+def quick(rows: list[Row], *known: dict[str, RowResult]) -> list[Row]:
     """As many of ``QUICK`` as fit into three minutes with one round each."""
     by_name = {row.name: row for row in rows}
     taken, left = [], QUICK_SECONDS

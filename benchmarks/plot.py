@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 from benchmarks.marks import quantity
 
 if TYPE_CHECKING:
-    from benchmarks.result import Result
+    from benchmarks.result import RowResult
 
 GOOD, BAD = "#2a9d8f", "#e9a03b"
 
 
-def advantage(result: Result) -> float | None:
+def advantage(result: RowResult) -> float | None:
     """How many times better than the reference; below 1 is worse; None if the ratio is unknown."""
     if not result.ratio:
         return None
     return result.ratio if result.better == "higher" else 1 / result.ratio
 
 
-def draw(results: list[Result], path: Path) -> None:
+def draw(results: list[RowResult], path: Path) -> None:
     """One bar per row on a logarithmic scale, to the right if edgecam is better."""
     import matplotlib as mpl
 

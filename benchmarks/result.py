@@ -12,7 +12,7 @@ LEAST_NOISE = 0.03  # the accuracy of a median of a few rounds
 
 
 @dataclass
-class Result:
+class RowResult:
     """Medians of all rounds. ``ratio`` is the median of the rounds' ratios, None where a reference was 0.
 
     ``rounds`` are pairs (ours, reference); empty if the rounds were not kept. ``busy`` is the largest share of the
@@ -48,7 +48,7 @@ class Result:
         return {**asdict(self), "noise": round(self.noise(), 4), "ratio_noise": round(self.ratio_noise(), 4)}
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Result:
+    def from_dict(cls, values: dict[str, Any]) -> RowResult:
         known = {key: value for key, value in values.items() if key in cls.__dataclass_fields__}
         return cls(**{**known, "rounds": [(ours, reference) for ours, reference in values.get("rounds", [])]})
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.result import Result
+from benchmarks.result import RowResult
 
 ROOT = Path(__file__).resolve().parents[1]
 PUBLISHED = ROOT / "benchmarks" / "results" / "results.json"
@@ -39,7 +39,7 @@ class Store:
 
     path: Path
     machines: dict[str, dict[str, str]] = field(default_factory=dict)
-    rows: dict[str, Result] = field(default_factory=dict)
+    rows: dict[str, RowResult] = field(default_factory=dict)
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)
     pending: list[str] = field(default_factory=list)
     rounds: int = 0
@@ -50,13 +50,13 @@ class Store:
         if not path.exists():
             return cls(path)
         content = json.loads(path.read_text())
-        rows = {name: Result.from_dict(values) for name, values in content["rows"].items()}
+        rows = {name: RowResult.from_dict(values) for name, values in content["rows"].items()}
         return cls(
             path, content["machines"], rows, content.get("tables", {}), content.get("pending", []),
             content.get("rounds", 0),
         )  # fmt: skip
 
-    def add(self, result: Result, facts: dict[str, str]) -> None:
+    def add(self, result: RowResult, facts: dict[str, str]) -> None:
         """Add a row, replacing an older one with the same name, and write the file."""
         self.rows[result.name] = result
         self.machines[result.machine] = facts

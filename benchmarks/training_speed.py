@@ -25,7 +25,7 @@ import torch
 from edgecam_training.data.compose import CompositionPlan, compose
 from edgecam_training.data.dataset import Dataset
 from edgecam_training.data.loading import load
-from edgecam_training.data.materials import Material, gather
+from edgecam_training.data.materials import SceneMaterial, gather
 from edgecam_training.train.distributed import join
 from edgecam_training.train.images import Images, decode, meanwhile
 from edgecam_training.train.log import open_log
@@ -69,7 +69,7 @@ class GpuUtilisation:
         return round(sum(chosen) / len(chosen) / 100, 3) if chosen else None
 
 
-def synthetic_material() -> Material:
+def synthetic_material() -> SceneMaterial:
     """Seven classes of polygons, and blurred coloured backgrounds: as costly as photographs, without a download."""
     chance = np.random.default_rng(0)
 
@@ -93,7 +93,7 @@ def synthetic_material() -> Material:
 
     cutouts = {f"shape {n}": [cutout(3 + n % 4, n > 3) for _ in range(3)] for n in range(7)}
     backgrounds = [background() for _ in range(40)]
-    return Material(cutouts, {}, [cutout(12, True)], backgrounds[:30], backgrounds[30:], [])
+    return SceneMaterial(cutouts, {}, [cutout(12, True)], backgrounds[:30], backgrounds[30:], [])
 
 
 def main() -> None:

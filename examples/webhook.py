@@ -15,7 +15,7 @@ port = int(sys.argv[1]) if len(sys.argv) > 1 else 8000
 secret = Path(sys.argv[2]).read_bytes().strip() if len(sys.argv) > 2 else b""
 
 
-class Webhook(BaseHTTPRequestHandler):
+class WebhookHandler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         signature = f"sha256={hmac.new(secret, body, hashlib.sha256).hexdigest()}"
@@ -29,4 +29,4 @@ class Webhook(BaseHTTPRequestHandler):
         self.end_headers()
 
 
-ThreadingHTTPServer(("127.0.0.1", port), Webhook).serve_forever()
+ThreadingHTTPServer(("127.0.0.1", port), WebhookHandler).serve_forever()

@@ -19,7 +19,7 @@ TABLE = re.compile(r"<!-- vocabulary -->.*?<!-- /vocabulary -->", re.DOTALL)
 
 
 @dataclass(frozen=True)
-class Rule:
+class BannedWords:
     """One row of words.yaml; ``where`` is ``names``, ``text`` or ``docs``."""
 
     words: tuple[str, ...]
@@ -30,10 +30,10 @@ class Rule:
         return re.compile(rf"(?<![a-z])({'|'.join(map(re.escape, self.words))})(?![a-z])", re.IGNORECASE)
 
 
-def rules() -> tuple[list[Rule], list[str]]:
+def rules() -> tuple[list[BannedWords], list[str]]:
     """The banned words and the allowed phrases."""
     content = yaml.safe_load((ROOT / "scripts" / "words.yaml").read_text())
-    return [Rule(tuple(one["words"]), one["where"], one["use"]) for one in content["banned"]], content["allowed"]
+    return [BannedWords(tuple(one["words"]), one["where"], one["use"]) for one in content["banned"]], content["allowed"]
 
 
 def words_of(name: str) -> str:
@@ -61,7 +61,7 @@ def without_allowed(text: str, allowed: list[str]) -> str:
     return text
 
 
-def findings(path: str, text: str, banned: list[Rule], allowed: list[str]) -> list[str]:
+def findings(path: str, text: str, banned: list[BannedWords], allowed: list[str]) -> list[str]:
     """One line for each rule that a line of the file breaks; ``path`` is relative to the repository."""
     text = TABLE.sub(lambda match: "\n" * match[0].count("\n"), without_allowed(text, allowed))
     python = path.endswith(".py")

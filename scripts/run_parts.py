@@ -39,7 +39,7 @@ YIELDING = ["nice", "-n", "5"]  # for the parts beside them: frames and messages
 
 
 @dataclass
-class Result:
+class PartResult:
     """The result of one part. Tests are named by class and name, as in JUnit."""
 
     part: str
@@ -53,11 +53,13 @@ class Result:
         return self.part, len(self.passed), len(self.failed), len(self.skipped), round(self.seconds)
 
 
-def run_all(parts: list[str], pytest_args: list[str], prefix: list[str], results: Path, lanes: int = 2) -> list[Result]:
+def run_all(
+    parts: list[str], pytest_args: list[str], prefix: list[str], results: Path, lanes: int = 2
+) -> list[PartResult]:
     """Run the parts, those of SECOND_LANE beside the others if there are two lanes."""
     beside = lanes > 1 and len({part in SECOND_LANE for part in parts}) == 2
     first, second = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
-    running: list[tuple[str, Future[Result]]] = []
+    running: list[tuple[str, Future[PartResult]]] = []
     try:
         for part in parts:
             yielding = YIELDING if beside and part not in ROS_PARTS else []
@@ -76,7 +78,7 @@ def log_of(part: str, results: Path) -> Path:
     return results / f"{part}.log"
 
 
-def follow(part: str, future: Future[Result], results: Path) -> Result:
+def follow(part: str, future: Future[PartResult], results: Path) -> PartResult:
     """Copy the part's output to the screen until it has ended."""
     print(f"\n==== {part} ====", flush=True)
     with log_of(part, results).open("rb") as output:
@@ -90,15 +92,15 @@ def follow(part: str, future: Future[Result], results: Path) -> Result:
             time.sleep(0.1)
 
 
-def run_part(part: str, pytest_args: list[str], prefix: list[str], results: Path) -> Result:
+def run_part(part: str, pytest_args: list[str], prefix: list[str], results: Path) -> PartResult:
     """Run one target; its output goes to its log."""
     report = results / f"{part}.xml"
     if part == "docs" and sys.version_info < DOCS_PYTHON:
-        return Result(part, skipped={"docs": "the site's generator needs Python 3.11"})
+        return PartResult(part, skipped={"docs": "the site's generator needs Python 3.11"})
     begin = time.monotonic()
     with log_of(part, results).open("ab") as output:
         code = make(part, pytest_args, prefix, report, output=output)
-    result = read(part, report) if report.exists() else Result(part)
+    result = read(part, report) if report.exists() else PartResult(part)
     result.seconds = time.monotonic() - begin
     if code and not result.failed:
         result.failed.add(f"{part} (make ended with {code}; see its last lines above)")
@@ -133,7 +135,7 @@ def left_behind(report: Path) -> set[str]:
     return {f"{LEFT}{line}" for line in lines}
 
 
-def run_failed_again(result: Result, pytest_args: list[str], results: Path) -> None:
+def run_failed_again(result: PartResult, pytest_args: list[str], results: Path) -> None:
     """Run the few failed tests again, in one process and with no other part beside them."""
     report = results / f"{result.part}.second.xml"
     failed = [name for name in result.failed if not name.startswith(LEFT)]
@@ -150,9 +152,9 @@ def run_failed_again(result: Result, pytest_args: list[str], results: Path) -> N
     result.failed |= left_behind(report)
 
 
-def read(part: str, report: Path) -> Result:
+def read(part: str, report: Path) -> PartResult:
     """The result in a JUnit file; empty if a crash truncated the file."""
-    result = Result(part)
+    result = PartResult(part)
     try:
         cases = ElementTree.parse(report).getroot().iter("testcase")
     except ElementTree.ParseError:
@@ -169,9 +171,9 @@ def read(part: str, report: Path) -> Result:
     return result
 
 
-def count_left_once(results: list[Result]) -> None:
+def count_left_once(results: list[PartResult]) -> None:
     """Keep files and shared memory that parts beside each other found in the first of them, with the names of all."""
-    found: dict[str, list[Result]] = {}
+    found: dict[str, list[PartResult]] = {}
     for result in results:
         for name in (one for one in result.failed if one.startswith(LEFT)):
             found.setdefault(name, []).append(result)
@@ -182,7 +184,7 @@ def count_left_once(results: list[Result]) -> None:
             several[0].failed.add(f"{name} ({' or '.join(one.part for one in several)})")
 
 
-def count_skips_once(results: list[Result]) -> None:
+def count_skips_once(results: list[PartResult]) -> None:
     """Keep only the skips of tests that no part ran, each in the first part that skipped it."""
     known = {name for result in results for name in (*result.passed, *result.failed)}
     for result in results:
@@ -190,7 +192,7 @@ def count_skips_once(results: list[Result]) -> None:
         known |= set(result.skipped)
 
 
-def summary(results: list[Result], heading: str = "part") -> str:
+def summary(results: list[PartResult], heading: str = "part") -> str:
     """The table, skips by reason, failures by name, and the last line."""
     lines = [f"{heading:<28} {'passed':>7} {'failed':>7} {'skipped':>7} {'seconds':>7}"]
     lines += ["{:<28} {:>7} {:>7} {:>7} {:>7}".format(*result.row()) for result in results]

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterator
 
 import run_parts
-from run_parts import CHECKS, PARTS, ROOT, Result
+from run_parts import CHECKS, PARTS, ROOT, PartResult
 
 BUSY = "import os\nparent = os.getppid()\nwhile os.getppid() == parent:\n    sum(range(100_000))"
 
@@ -33,7 +33,7 @@ def busy(count: int) -> Iterator[None]:
             process.wait()
 
 
-def run(heading: str, prefix: list[str], pytest_args: list[str]) -> Result:
+def run(heading: str, prefix: list[str], pytest_args: list[str]) -> PartResult:
     """Run all selected parts and combine their results into one row."""
     print(f"\n######## {heading} ########", flush=True)
     folder = ROOT / "log" / "test"
@@ -43,7 +43,7 @@ def run(heading: str, prefix: list[str], pytest_args: list[str]) -> Result:
     parts = os.environ.get("PARTS") or " ".join(part for part in PARTS if part not in CHECKS)
     results = run_parts.run_all(parts.split(), args, prefix, folder, lanes=1)
     run_parts.count_skips_once(results)
-    whole = Result(heading)
+    whole = PartResult(heading)
     for result in results:
         whole.seconds += result.seconds
         whole.passed |= {f"{result.part}: {name}" for name in result.passed}

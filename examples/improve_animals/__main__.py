@@ -40,7 +40,7 @@ REFUSED = 3
 
 
 @dataclass
-class Run:
+class Demonstration:
     """One demonstration in a folder. ``done`` has the finished steps with their facts, stored in steps.json."""
 
     folder: Path
@@ -82,12 +82,12 @@ def edgecam(*words: str) -> int:
     return subprocess.run([sys.executable, "-m", "edgecam_core.cli.main", *words], check=False).returncode
 
 
-def make(run: Run) -> dict[str, Any]:
+def make(run: Demonstration) -> dict[str, Any]:
     material.make(run.folder)
     return {}
 
 
-def collect(run: Run) -> dict[str, Any]:
+def collect(run: Demonstration) -> dict[str, Any]:
     collection = run.folder / "collection"
     shutil.rmtree(collection, ignore_errors=True)
     shutil.rmtree(run.folder / "models", ignore_errors=True)
@@ -100,15 +100,15 @@ def collect(run: Run) -> dict[str, Any]:
         return {"frames": pipeline.collect(run.folder, COLLECTED, seconds, log, report)}
 
 
-def label(run: Run) -> dict[str, Any]:
-    truth = material.Truth(run.folder, "field")
+def label(run: Demonstration) -> dict[str, Any]:
+    truth = material.ClipTruth(run.folder, "field")
     screenshots = {number: run.folder / f"label-{number}.png" for number in (1, 2, 3, 5, 8)}
     with labelling.served(run.folder / "collection", free_tcp_port()) as address:
         seconds = asyncio.run(labelling.review(run.folder / "collection", address, truth.of, screenshots, report))
     return {"review_seconds": round(seconds, 1)}
 
 
-def improve(run: Run) -> dict[str, Any]:
+def improve(run: Demonstration) -> dict[str, Any]:
     known = [one for one in material.photographs(run.folder) if not set(one.labels) & set(ADDED)]
     names = sorted({label for one in known for label in one.labels})
     samples = []
@@ -126,7 +126,7 @@ def improve(run: Run) -> dict[str, Any]:
     return {"passed": code == 0}
 
 
-def swap(run: Run) -> dict[str, Any]:
+def swap(run: Demonstration) -> dict[str, Any]:
     from examples.improve_animals.swap import swap as measure_swap
 
     clip = material.clip(run.folder, "held-out")
@@ -141,7 +141,7 @@ def _deploy(*version: str) -> None:
         raise EdgecamError(f"edgecam model deploy ended with exit code {code}")
 
 
-def compare(run: Run) -> dict[str, Any]:
+def compare(run: Demonstration) -> dict[str, Any]:
     versions = ModelStore().versions(NAME)
     old, new = versions[0].path, versions[-1].path
     made = []
@@ -162,13 +162,13 @@ def main() -> int:
     if arguments.fresh:
         shutil.rmtree(folder, ignore_errors=True)
     try:
-        return demonstrate(Run(folder))
+        return demonstrate(Demonstration(folder))
     except EdgecamError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
 
 
-def demonstrate(run: Run) -> int:
+def demonstrate(run: Demonstration) -> int:
     """Run all steps. Returns 0 if the new model runs, 3 if the gate refused it."""
     if executable() is None:
         raise MissingDependency("the program 'chromium'", "apt-get install chromium")

@@ -18,7 +18,7 @@ from edgecam_core.media.image_reader import read_image
 from edgecam_training.data import manifest
 from edgecam_training.data.compose import CompositionPlan, compose
 from edgecam_training.data.dataset import Sample
-from edgecam_training.data.materials import Material, gather
+from edgecam_training.data.materials import SceneMaterial, gather
 from edgecam_training.improve.field import LabelledImage
 
 WIDTH, HEIGHT, FPS = 640, 480, 10
@@ -53,7 +53,7 @@ def clip(folder: Path, name: str) -> Path:
     return folder / f"{name}.mp4"
 
 
-def _clip(folder: Path, name: str, material: Material, plan: CompositionPlan) -> None:
+def _clip(folder: Path, name: str, material: SceneMaterial, plan: CompositionPlan) -> None:
     compose(material, folder / name, plan)
     command = (
         f"ffmpeg -hide_banner -loglevel error -y -f rawvideo -pix_fmt bgr24 -s {WIDTH}x{HEIGHT} -r {FPS} -i - -an "
@@ -125,7 +125,7 @@ def held_out(folder: Path) -> list[LabelledImage]:
     return found
 
 
-class Truth:
+class ClipTruth:
     """The ground truth of a clip's frames, found by comparing pixels."""
 
     def __init__(self, folder: Path, name: str) -> None:

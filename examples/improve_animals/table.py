@@ -8,7 +8,7 @@ from pathlib import Path
 from edgecam_core.types import Detections
 from edgecam_training.improve.field import LabelledImage
 from edgecam_training.improve.measure import Progress, detect, false_alarms, tuples
-from edgecam_training.improve.statistics import Interval, compare, match
+from edgecam_training.improve.statistics import ConfidenceInterval, compare, match
 
 HEAD = ("test", "label", "boxes", "before", "after", "difference")
 
@@ -38,7 +38,7 @@ def _row(
     return (name, title, str(boxes), *(_text(one) for one in (before, after, difference)))
 
 
-def _text(interval: Interval) -> str:
+def _text(interval: ConfidenceInterval) -> str:
     return str(interval).replace("-0.0", "0.0")
 
 

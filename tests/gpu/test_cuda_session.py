@@ -22,7 +22,7 @@ from edgecam_core.errors import InferenceError, ModelError
 from edgecam_core.inference.cuda_driver import CudaGraph, current_context, find_gpu
 from edgecam_core.inference.cuda_memory import CudaContext, CudaPythonContext, PyCudaContext
 from edgecam_core.inference.cuda_session import CudaSession
-from edgecam_core.inference.runner import Tensor
+from edgecam_core.inference.runner import TensorSpec
 from edgecam_core.inference.tensorrt_calibrator import calibrator
 
 # out = 2 * in + 1 for count floats, in PTX, which the driver compiles for the GPU of this machine.
@@ -86,7 +86,7 @@ def session(context: CudaContext, kernel: Kernel, batch: int | None = 1, **optio
         count = (rows if batch is None else batch) * int(np.prod(SHAPE))
         kernel(pointers["input_0"], pointers["scores"], count, stream)
 
-    tensor = Tensor(FLOAT, (batch, *SHAPE))
+    tensor = TensorSpec(FLOAT, (batch, *SHAPE))
     made = CudaSession(context, {"input_0": tensor}, {"scores": tensor}, enqueue, max_batch=4, **options)
     return made
 
@@ -114,7 +114,7 @@ def test_outputs_that_grow_are_returned_whole(context: CudaContext, kernel: Kern
         kernel(subject.pointers["input_0"], memory, rows * 4, stream)
         subject.set_shape("boxes", (rows, 4))
 
-    inputs, outputs = {"input_0": Tensor(FLOAT, (1, *SHAPE))}, {"boxes": Tensor(FLOAT, (None, 4))}
+    inputs, outputs = {"input_0": TensorSpec(FLOAT, (1, *SHAPE))}, {"boxes": TensorSpec(FLOAT, (None, 4))}
     subject = CudaSession(context, inputs, outputs, enqueue, data_dependent=("boxes",))
     for rows in (3, 1000, 7, 20000):
         feed = images(1, rows)
@@ -130,7 +130,7 @@ def test_work_that_cannot_be_captured_still_runs(context: CudaContext) -> None:
     def synchronises(_batch: int, stream: int) -> None:
         context.synchronize(stream)  # not allowed while a stream is captured
 
-    subject = CudaSession(context, {"a": Tensor(FLOAT, (1, *SHAPE))}, {}, synchronises)
+    subject = CudaSession(context, {"a": TensorSpec(FLOAT, (1, *SHAPE))}, {}, synchronises)
     for _ in range(3):
         assert subject.run({"a": images(1)}) == {}
     assert not subject.uses_graph
@@ -142,7 +142,7 @@ def test_no_context_is_left_on_the_stack(context: CudaContext) -> None:
 
     def work() -> None:  # a separate thread, which starts without a context
         own = type(context)(0, context.shared)
-        tensor = Tensor(FLOAT, (None, *SHAPE))
+        tensor = TensorSpec(FLOAT, (None, *SHAPE))
         subject = CudaSession(own, {"a": tensor}, {"a_again": tensor}, lambda *_: None)
         seen.append(current_context())
         subject.run({"a": images(1)})
@@ -157,7 +157,7 @@ def test_no_context_is_left_on_the_stack(context: CudaContext) -> None:
     assert seen == [0, 0, 0]
 
 
-class Images(list[dict[str, np.ndarray]]):
+class CalibrationBatches(list[dict[str, np.ndarray]]):
     """Calibration images for a network with one input."""
 
     def fingerprint(self) -> str:
@@ -170,7 +170,7 @@ class Images(list[dict[str, np.ndarray]]):
 def test_calibration_images_reach_the_gpu(context: CudaContext) -> None:
     """TensorRT 8.x asks its calibrator for images while the context is current elsewhere."""
     trt = SimpleNamespace(IInt8EntropyCalibrator2=object)
-    given = Images({"a": np.full((1, *SHAPE), number, np.float32)} for number in range(3))
+    given = CalibrationBatches({"a": np.full((1, *SHAPE), number, np.float32)} for number in range(3))
     outside = current_context()
     with context.current():
         before = current_context()
@@ -190,7 +190,7 @@ def test_calibration_images_reach_the_gpu(context: CudaContext) -> None:
 
 def test_too_large_a_model_is_a_clear_error(context: CudaContext) -> None:
     # Pinned host memory of that size does not exist either; both are reported the same way.
-    huge = Tensor(FLOAT, (1 << 40,))
+    huge = TensorSpec(FLOAT, (1 << 40,))
     with pytest.raises(ModelError, match="MiB left for tensor 'a'"):
         CudaSession(context, {"a": huge}, {}, lambda *_: None)
 

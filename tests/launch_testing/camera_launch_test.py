@@ -17,7 +17,7 @@ def generate_test_description() -> LaunchDescription:
     return suite.describe("camera", source="test://smpte")
 
 
-class TestCamera(suite.Peer):
+class TestCamera(suite.PeerTestCase):
     def test_image_and_camera_info_share_a_capture_time(self) -> None:
         images = self.collect(Image, "/camera/image_raw")
         infos = self.collect(CameraInfo, "/camera/camera_info")

@@ -18,7 +18,7 @@ def generate_test_description() -> LaunchDescription:
     return suite.describe("cameras", viewer_port=free_tcp_port())
 
 
-class TestCameras(suite.Peer):
+class TestCameras(suite.PeerTestCase):
     def test_both_cameras_of_the_example_deliver(self) -> None:
         left = self.collect(Image, "/left/image_raw")
         right = self.collect(Image, "/right/image_raw")

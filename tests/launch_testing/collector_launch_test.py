@@ -17,7 +17,7 @@ def generate_test_description() -> LaunchDescription:
     return suite.describe("collector")
 
 
-class TestCollector(suite.Peer):
+class TestCollector(suite.PeerTestCase):
     def test_it_reports(self) -> None:
         reports = self.collect(DiagnosticArray, "/diagnostics")
         self.wait_until(

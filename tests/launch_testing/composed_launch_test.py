@@ -17,7 +17,7 @@ def generate_test_description() -> LaunchDescription:
     return suite.describe("composed", source=suite.CLIP, loop=True)
 
 
-class TestComposed(suite.Peer):
+class TestComposed(suite.PeerTestCase):
     def test_animals_are_found(self) -> None:
         received = self.collect(Detection2DArray, "/camera/detections", 10)
         array = self.wait_until(lambda: [one for one in received if one.detections], "an animal")[0]

@@ -20,7 +20,7 @@ def generate_test_description() -> LaunchDescription:
     return suite.describe("detector")
 
 
-class TestDetector(suite.Peer):
+class TestDetector(suite.PeerTestCase):
     def test_an_empty_frame_gives_an_empty_array_with_its_header(self) -> None:
         sent, array = self.wait_for_frame_to_return(Detection2DArray, "/camera/detections")
         self.assertEqual(array.header, sent.header)

@@ -17,7 +17,7 @@ def generate_test_description() -> LaunchDescription:
     return suite.describe("events")
 
 
-class TestEvents(suite.Peer):
+class TestEvents(suite.PeerTestCase):
     def test_it_reports(self) -> None:
         reports = self.collect(DiagnosticArray, "/diagnostics")
         self.wait_until(

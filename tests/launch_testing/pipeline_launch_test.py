@@ -26,7 +26,7 @@ def generate_test_description() -> LaunchDescription:
     )  # fmt: skip
 
 
-class TestPipeline(suite.Peer):
+class TestPipeline(suite.PeerTestCase):
     def test_detections_have_names_and_the_capture_time_of_a_frame(self) -> None:
         infos = self.collect(CameraInfo, "/camera/camera_info")
         arrays = self.collect(Detection2DArray, "/camera/detections")

@@ -17,7 +17,7 @@ def generate_test_description() -> LaunchDescription:
     return suite.describe("recorder")
 
 
-class TestRecorder(suite.Peer):
+class TestRecorder(suite.PeerTestCase):
     def test_it_reports(self) -> None:
         reports = self.collect(DiagnosticArray, "/diagnostics")
         self.wait_until(

@@ -17,7 +17,7 @@ def generate_test_description() -> LaunchDescription:
     return suite.describe("rtp_detect", port=free_udp_port())
 
 
-class TestDetect(suite.Peer):
+class TestDetect(suite.PeerTestCase):
     def test_both_nodes_are_there_and_share_frames(self) -> None:
         self.wait_until(lambda: self.node.count_publishers("/camera/detections"), "the detector")
         self.wait_until(lambda: self.node.count_publishers("/camera/stream/image_raw"), "the receiver")

@@ -21,7 +21,7 @@ def generate_test_description() -> LaunchDescription:
     return suite.describe("rtp_direct", port=RECEIVER.getsockname()[1], image_width=320, image_height=240)
 
 
-class TestDirect(suite.Peer):
+class TestDirect(suite.PeerTestCase):
     def test_frames_leave_as_rtp(self) -> None:
         def packet() -> bytes | None:
             try:

@@ -19,7 +19,7 @@ def generate_test_description() -> LaunchDescription:
     return suite.describe("rtp_receiver", "rtp_sender", port=port)
 
 
-class TestReceiver(suite.Peer):
+class TestReceiver(suite.PeerTestCase):
     def test_capture_time_frame_and_size_survive_the_link(self) -> None:
         sent, received = self.wait_for_frame_to_return(Image, "/camera/stream/image_raw")
         self.assertEqual(received.header.frame_id, "camera_optical_frame")

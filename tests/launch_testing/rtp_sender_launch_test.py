@@ -22,7 +22,7 @@ def generate_test_description() -> LaunchDescription:
     return suite.describe("rtp_sender", host="127.0.0.1", port=RECEIVER.getsockname()[1])
 
 
-class TestSender(suite.Peer):
+class TestSender(suite.PeerTestCase):
     def test_frames_leave_as_rtp(self) -> None:
         publisher = self.node.create_publisher(Image, "/camera/image_raw", 5)
 

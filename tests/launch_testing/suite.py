@@ -67,7 +67,7 @@ def frame(width: int = 320, height: int = 240) -> Image:
     return message
 
 
-class Peer(unittest.TestCase):
+class PeerTestCase(unittest.TestCase):
     """Base of the active tests: `self.node` is a plain rclpy node at the other end of the topics."""
 
     @classmethod

@@ -32,7 +32,7 @@ def get(path: str) -> tuple[int, bytes]:
         return 0, b""
 
 
-class TestViewer(suite.Peer):
+class TestViewer(suite.PeerTestCase):
     def test_the_page_is_served_and_no_other_file(self) -> None:
         status, body = self.wait_until(lambda: (answer := get("/"))[0] and answer, "the page")
         self.assertEqual(status, 200)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from camera_process import LONG, camera_nodes, values
-from camera_servers import RtspServer
+from camera_servers import RtspCamera
 from clips import make_clip
 from diagnostic_msgs.msg import DiagnosticArray
 from edgecam_camera.node import CameraNode
@@ -35,7 +35,7 @@ def state(reports: list[DiagnosticArray]) -> str:
 def test_a_killed_rtsp_server_and_its_return_are_noticed(peer: Peer, world: ExitStack) -> None:
     images: list[Image] = peer.collect(Image, "/camera/image_raw", qos_profile_sensor_data)
     reports: list[DiagnosticArray] = peer.collect(DiagnosticArray, "/diagnostics")
-    server = RtspServer()
+    server = RtspCamera()
     world.callback(lambda: server.kill())
     # A kill closes the TCP connection; where nothing signals the end (UDP), stall_timeout applies.
     world.enter_context(camera_nodes())(
@@ -48,7 +48,7 @@ def test_a_killed_rtsp_server_and_its_return_are_noticed(peer: Peer, world: Exit
     # Down for so long that the delay between attempts has reached its maximum.
     wait_until(lambda: int(values(reports[-1])["reconnects"]) >= 4, LONG, "some failed attempts")
     count = len(images)
-    server = RtspServer(port)
+    server = RtspCamera(port)
     wait_until(lambda: len(images) > count, LONG, "a frame after the return")
     wait_until(lambda: state(reports) == "streaming", LONG, "a good report")
     assert int(values(reports[-1])["reconnects"]) >= 1
@@ -66,7 +66,7 @@ def test_without_a_clock_the_node_starts_and_reports_it(peer: Peer, world: ExitS
 def test_a_refused_login_is_reported_with_its_remedy_and_retried(peer: Peer, world: ExitStack) -> None:
     images: list[Image] = peer.collect(Image, "/camera/image_raw", qos_profile_sensor_data)
     reports: list[DiagnosticArray] = peer.collect(DiagnosticArray, "/diagnostics")
-    server = RtspServer(0, "me", "right")
+    server = RtspCamera(0, "me", "right")
     world.callback(lambda: server.kill())
     port = server.port
     world.enter_context(camera_nodes())(source=f"rtsp://me:wrong@127.0.0.1:{port}/live", rtsp_transport="tcp")
@@ -77,7 +77,7 @@ def test_a_refused_login_is_reported_with_its_remedy_and_retried(peer: Peer, wor
     assert "wrong" not in str(reports)
     assert not images
     server.kill()
-    server = RtspServer(port, "me", "wrong")
+    server = RtspCamera(port, "me", "wrong")
     wait_until(lambda: len(images) >= 3, LONG, "frames once the login is right")
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from camera_process import LONG, camera_nodes
-from camera_servers import Page, red_jpeg, web_server
+from camera_servers import HttpResponse, red_jpeg, web_server
 from clips import make_clip
 from edgecam_core.media import gst
 from network import free_tcp_port, free_udp_port
@@ -150,7 +150,10 @@ def test_with_a_display_a_window_shows_it_and_the_pipeline_is_printed(display: s
 def test_what_an_address_serves_decides_how_it_is_shown(display: str, name: str, tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.mp4", codec="h264", pattern="red", frames=1500, size=(320, 240)).read_bytes()
     jpeg = red_jpeg(320, 240)
-    pages = {"/video": Page("video/mp4", [clip], length=True), "/snapshot": Page("image/jpeg", [jpeg], length=True)}
+    pages = {
+        "/video": HttpResponse("video/mp4", [clip], length=True),
+        "/snapshot": HttpResponse("image/jpeg", [jpeg], length=True),
+    }
     with web_server(pages) as (port, _asked):
         command = [*SHOW, f"http://127.0.0.1:{port}/{name}"]
         show = subprocess.Popen(command, env={**without_display(), "DISPLAY": display}, stdout=subprocess.DEVNULL)

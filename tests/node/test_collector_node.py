@@ -27,7 +27,7 @@ from waiting import wait_until
 SECOND = 1_000_000_000
 
 
-class Scene:
+class CollectorScene:
     """A collector in ``/camera`` and a peer that sends it frames with detections."""
 
     def __init__(self, peer: Peer, node: CollectorNode, folder: Path) -> None:
@@ -80,15 +80,15 @@ class Scene:
 
 
 @pytest.fixture
-def scene(peer: Peer, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Scene]:
+def scene(peer: Peer, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[CollectorScene]:
     values = {"directory": str(tmp_path / "c"), "min_free_megabytes": 0.0, "rules": ["uncertain"]}
     values |= getattr(request, "param", {})
     overrides = [Parameter(name, value=value) for name, value in values.items()]
     with running(CollectorNode(namespace="/camera", parameter_overrides=overrides)) as node:
-        yield Scene(peer, node, tmp_path / "c")
+        yield CollectorScene(peer, node, tmp_path / "c")
 
 
-def test_an_uncertain_frame_is_kept_with_its_own_stamp(scene: Scene) -> None:
+def test_an_uncertain_frame_is_kept_with_its_own_stamp(scene: CollectorScene) -> None:
     scene.vision.publish(VisionInfo(method="ssd, onnxruntime", database_version=3))
     wait_until(lambda: scene.node._collector and scene.node._collector.model, what="the model's name")
     scene.send_until_kept(0.45)
@@ -106,7 +106,7 @@ def test_an_uncertain_frame_is_kept_with_its_own_stamp(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("scene", [{"image_format": "source"}], indirect=True)
-def test_source_bytes_are_those_of_the_camera(scene: Scene) -> None:
+def test_source_bytes_are_those_of_the_camera(scene: CollectorScene) -> None:
     scene.send_until_kept(0.45, compressed=True)
     frame = next(Collection.open(scene.folder).frames())
     expected = cv2.imencode(".jpg", scene.pixels(frame.stamp_ns // SECOND))[1].tobytes()
@@ -114,7 +114,7 @@ def test_source_bytes_are_those_of_the_camera(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("scene", [{"rules": ["disagree"]}], indirect=True)
-def test_models_that_disagree_keep_the_frame(scene: Scene) -> None:
+def test_models_that_disagree_keep_the_frame(scene: CollectorScene) -> None:
     wait_until(scene.shadow.get_subscription_count, what="the subscription of the shadow model's detections")
     scene.send_until_kept(0.9, shadow="dog")
     before = len(scene.kept())
@@ -125,7 +125,7 @@ def test_models_that_disagree_keep_the_frame(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("scene", [{"rules": ["interval"]}], indirect=True)
-def test_a_frame_is_kept_on_request(scene: Scene) -> None:
+def test_a_frame_is_kept_on_request(scene: CollectorScene) -> None:
     wait_until(scene.images.get_subscription_count, what="the subscription of the frames")
     timer = scene.peer.node.create_timer(0.2, lambda: scene.send(0.9))
     try:
@@ -137,7 +137,7 @@ def test_a_frame_is_kept_on_request(scene: Scene) -> None:
     assert frame.rules[0]["rule"] == "request"
 
 
-def test_garbage_is_counted_and_the_next_frame_is_kept(scene: Scene) -> None:
+def test_garbage_is_counted_and_the_next_frame_is_kept(scene: CollectorScene) -> None:
     scene.send_until_kept(0.45)
     before = len(scene.kept())
     scene.images.publish(Image(width=9, height=9, encoding="bgr8", step=1, data=[0]))

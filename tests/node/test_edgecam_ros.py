@@ -69,7 +69,7 @@ BLINK = """
 """
 
 
-class Process:
+class BlinkProcess:
     """The blink node as a separate process whose output is collected."""
 
     def __init__(self, folder: Path, *arguments: str) -> None:
@@ -97,10 +97,10 @@ class Process:
 
 @pytest.fixture
 def blink(tmp_path: Path):
-    started: list[Process] = []
+    started: list[BlinkProcess] = []
 
-    def start(*arguments: str) -> Process:
-        started.append(Process(tmp_path, *arguments))
+    def start(*arguments: str) -> BlinkProcess:
+        started.append(BlinkProcess(tmp_path, *arguments))
         return started[-1]
 
     yield start

@@ -34,7 +34,7 @@ SECOND, STEP = 10**9, 10**8
 ZONE = "left: 0,0 0.5,0 0.5,1 0,1"
 
 
-class Scene:
+class EventsScene:
     """An events node in ``/camera``, and a peer that acts as its camera and detector."""
 
     def __init__(self, peer: Peer, node: EventsNode, folder: Path) -> None:
@@ -94,7 +94,7 @@ class Scene:
 
 
 @contextmanager
-def scene(peer: Peer, folder: Path, **parameters: object) -> Iterator[Scene]:
+def scene(peer: Peer, folder: Path, **parameters: object) -> Iterator[EventsScene]:
     given = {
         "events_directory": str(folder), "zones": [ZONE], "rules": ["dog-left: dog enters left"],
         "pre_roll": 1.0, "post_roll": 0.2, "lost_after": 0.5, "min_free_megabytes": 0.0, **parameters,
@@ -102,7 +102,7 @@ def scene(peer: Peer, folder: Path, **parameters: object) -> Iterator[Scene]:
     overrides = [Parameter(name, value=value) for name, value in given.items()]
     node = EventsNode(namespace="/camera", parameter_overrides=overrides)
     with running(node):
-        yield Scene(peer, node, folder)
+        yield EventsScene(peer, node, folder)
 
 
 def test_an_event_has_a_snapshot_and_a_clip_with_pre_roll(peer: Peer, tmp_path: Path) -> None:

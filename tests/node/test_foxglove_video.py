@@ -33,7 +33,7 @@ from ros_peer import Peer
 from running import running
 from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import SetBool
-from viewer_scene import HEIGHT, WIDTH, Scene, square
+from viewer_scene import HEIGHT, WIDTH, ViewerScene, square
 from waiting import wait_until
 
 from edgecam_msgs.msg import Event
@@ -58,7 +58,7 @@ def sender(name: str = "h265", **more: object) -> SenderNode:
 @pytest.mark.parametrize("name", ["h265", "h264"])
 def test_the_stream_can_be_decoded_from_its_first_message(peer: Peer, name: str) -> None:
     node = sender(name)
-    with running(node), Scene("/camera", fps=15):
+    with running(node), ViewerScene("/camera", fps=15):
         wait_until(lambda: node._sender is not None and node._sender.stats().frames_sent > 5)
         messages = peer.collect(CompressedVideo, "/camera/video")
         wait_until(lambda: any(keyframe(one) for one in messages))
@@ -104,7 +104,7 @@ def test_the_stream_is_recorded_as_it_is_and_replayed(peer: Peer, tmp_path: Path
     published: list[CompressedVideo] = peer.collect(CompressedVideo, "/camera/video", image_qos(50))
     values = {"directory": str(tmp_path), "min_free_megabytes": 0.0, "topics": ["video"]}
     overrides = [Parameter(key, value=value) for key, value in values.items()]
-    with running(sender()), Scene("/camera", fps=15):
+    with running(sender()), ViewerScene("/camera", fps=15):
         with running(RecorderNode(namespace="/camera", parameter_overrides=overrides)) as recorder:
             wait_until(lambda: recorder._recorder and recorder._recorder.messages > 25, what="recorded access units")
             path = Path(peer.call(SetBool, "/camera/recorder/record", SetBool.Request(data=False)).message)
@@ -160,7 +160,7 @@ def test_clips_of_events_are_cut_from_the_stream(peer: Peer, tmp_path: Path, nam
     }  # fmt: skip
     overrides = [Parameter(key, value=value) for key, value in given.items()]
     node = EventsNode(namespace="/camera", parameter_overrides=overrides)
-    with running(sender(name, keyframe_interval=15)), running(node), Scene("/camera", fps=30):
+    with running(sender(name, keyframe_interval=15)), running(node), ViewerScene("/camera", fps=30):
 
         def clip() -> tuple[Event, Path] | None:
             infos.publish(CameraInfo(width=WIDTH, height=HEIGHT))

@@ -48,7 +48,7 @@ FOREIGN_TOPICS = ("/parameter_events", "/rosout", "/clock")
 SKIPPED_SERVICES = ("change_state", "get_type_description")  # a request to shut down is obeyed
 
 
-class Running:
+class FuzzedNode:
     """A node as a process, with its subscriptions and services."""
 
     def __init__(self, peer: Peer, name: str, folder: Path) -> None:
@@ -95,8 +95,8 @@ class Running:
 
 
 @pytest.fixture(params=NODES)
-def node(peer: Peer, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Running]:
-    running = Running(peer, request.param, tmp_path)
+def node(peer: Peer, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FuzzedNode]:
+    running = FuzzedNode(peer, request.param, tmp_path)
     yield running
     running.close()
 
@@ -117,7 +117,7 @@ def each(strategy: Any, act: Callable[[Any], object]) -> None:
     one()
 
 
-class Client:
+class FuzzClient:
     """One client for many requests; each must get a response."""
 
     def __init__(self, peer: Peer, service: Any, name: str) -> None:
@@ -130,7 +130,7 @@ class Client:
 
 
 @pytest.mark.timeout(240 + 10 * EXAMPLES)
-def test_no_hostile_value_ends_a_node(node: Running, peer: Peer) -> None:
+def test_no_hostile_value_ends_a_node(node: FuzzedNode, peer: Peer) -> None:
     reports = peer.collect(DiagnosticArray, "/diagnostics")
     for topic, type_name in node.subscriptions():
         kind = interface(type_name)
@@ -139,10 +139,10 @@ def test_no_hostile_value_ends_a_node(node: Running, peer: Peer) -> None:
         peer.node.destroy_publisher(publisher)
     for name, type_name in node.services():
         service = interface(type_name)
-        each(messages(service.Request), Client(peer, service, name))
+        each(messages(service.Request), FuzzClient(peer, service, name))
     listed = peer.call(ListParameters, f"/{node.name}/list_parameters", ListParameters.Request(), 60).result.names
 
-    ask = Client(peer, SetParameters, f"/{node.name}/set_parameters")
+    ask = FuzzClient(peer, SetParameters, f"/{node.name}/set_parameters")
 
     def set_all(request: Any) -> None:
         for parameter, name in zip(request.parameters, listed, strict=False):

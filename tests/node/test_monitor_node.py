@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from viewer_scene import Scene
+from viewer_scene import ViewerScene
 from waiting import wait_until
 
 RUN = "import sys; from edgecam_viewer.monitor_node import main; sys.exit(main())"
@@ -23,7 +23,7 @@ def start(*parameters: str) -> subprocess.Popen[str]:
 
 def test_it_prints_a_line_a_second_and_a_summary_and_ends_with_0(tmp_path: Path) -> None:
     path = tmp_path / "summary.json"
-    with Scene("/camera", fps=10) as scene:
+    with ViewerScene("/camera", fps=10) as scene:
         process = start("seconds:=15.0", f"summary_file:={path}", "viewer_url:=http://127.0.0.1:8080")
         output, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors

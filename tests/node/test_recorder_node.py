@@ -38,7 +38,7 @@ START = 1_700_000_000
 COMMAND = "import sys; from edgecam_core.cli.main import main; sys.exit(main())"
 
 
-class Scene:
+class RecorderScene:
     """A peer that publishes like camera and detector."""
 
     def __init__(self, peer: Peer) -> None:
@@ -85,15 +85,15 @@ class Scene:
 
 
 @pytest.fixture
-def scene(peer: Peer) -> Scene:
-    return Scene(peer)
+def scene(peer: Peer) -> RecorderScene:
+    return RecorderScene(peer)
 
 
 TOPICS = ["image_raw", "camera_info", "detections", "label_info", "image_raw/comp*"]
 
 
 @pytest.fixture
-def node(scene: Scene, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[RecorderNode]:
+def node(scene: RecorderScene, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[RecorderNode]:
     values = {"directory": str(tmp_path), "min_free_megabytes": 0.0, "topics": TOPICS, "flush_seconds": 0.1}
     values |= getattr(request, "param", {})
     overrides = [Parameter(name, value=value) for name, value in values.items()]
@@ -118,7 +118,7 @@ def all_topics_stored(node: RecorderNode) -> bool:
     )
 
 
-def test_rosbags_finds_topics_types_hashes_qos_stamps_and_bytes(scene: Scene, node: RecorderNode) -> None:
+def test_rosbags_finds_topics_types_hashes_qos_stamps_and_bytes(scene: RecorderScene, node: RecorderNode) -> None:
     scene.send_until(lambda: all_topics_stored(node), "messages of every topic")
     path = Path(scene.record(False).message)
     with Reader(path) as reader:
@@ -150,7 +150,7 @@ def test_rosbags_finds_topics_types_hashes_qos_stamps_and_bytes(scene: Scene, no
                 assert message.header.frame_id == "lens"
 
 
-def test_every_installed_definition_of_our_topics_is_that_of_rosbags_hash(scene: Scene) -> None:
+def test_every_installed_definition_of_our_topics_is_that_of_rosbags_hash(scene: RecorderScene) -> None:
     """The stored definitions describe the types whose hash ROS announces."""
     from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
@@ -168,7 +168,7 @@ def test_every_installed_definition_of_our_topics_is_that_of_rosbags_hash(scene:
 
 
 @pytest.mark.parametrize("node", [{"record_at_start": False}], indirect=True)
-def test_nothing_is_subscribed_until_it_records(scene: Scene, node: RecorderNode, tmp_path: Path) -> None:
+def test_nothing_is_subscribed_until_it_records(scene: RecorderScene, node: RecorderNode, tmp_path: Path) -> None:
     assert scene.images.get_subscription_count() == 0
     assert list(tmp_path.iterdir()) == []
     answer = scene.record(True)
@@ -186,7 +186,7 @@ def test_nothing_is_subscribed_until_it_records(scene: Scene, node: RecorderNode
 
 
 @pytest.mark.parametrize("node", [{"rolling": True, "rolling_seconds": 60.0}], indirect=True)
-def test_a_snapshot_preserves_what_is_there(scene: Scene, node: RecorderNode) -> None:
+def test_a_snapshot_preserves_what_is_there(scene: RecorderScene, node: RecorderNode) -> None:
     scene.send_until(lambda: all_topics_stored(node), "messages of every topic")
     kept = Path(scene.snapshot().message)
     with Reader(kept) as reader:
@@ -195,7 +195,7 @@ def test_a_snapshot_preserves_what_is_there(scene: Scene, node: RecorderNode) ->
     assert Path(scene.record(False).message) != kept
 
 
-def test_the_report_names_what_is_recorded_and_what_ended_it(scene: Scene, node: RecorderNode) -> None:
+def test_the_report_names_what_is_recorded_and_what_ended_it(scene: RecorderScene, node: RecorderNode) -> None:
     reports = scene.peer.collect(DiagnosticArray, "/diagnostics", 50)
 
     def newest() -> Any:
@@ -220,7 +220,7 @@ def test_the_report_names_what_is_recorded_and_what_ended_it(scene: Scene, node:
     assert scene.record(True).success
 
 
-def test_the_command_writes_one_file_until_ctrl_c(scene: Scene, tmp_path: Path) -> None:
+def test_the_command_writes_one_file_until_ctrl_c(scene: RecorderScene, tmp_path: Path) -> None:
     path = tmp_path / "out.mcap"
     process = subprocess.Popen(
         [*(sys.executable, "-c", COMMAND, "record", path, "/camera/*"),

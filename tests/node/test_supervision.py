@@ -36,7 +36,7 @@ class FragileSettings(Settings):
 
 
 @dataclass
-class Plan:
+class FailurePlan:
     """Where exceptions are raised, and how often; the calls."""
 
     fails: dict[str, list[Exception]] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class Plan:
 class FragileNode(EdgecamNode[FragileSettings]):
     settings_type = FragileSettings
 
-    def __init__(self, plan: Plan, **node_arguments: Any) -> None:
+    def __init__(self, plan: FailurePlan, **node_arguments: Any) -> None:
         self.plan = plan
         super().__init__("fragile", **node_arguments)
 
@@ -97,7 +97,7 @@ class FragileNode(EdgecamNode[FragileSettings]):
         return response
 
 
-class Scene:
+class SupervisionScene:
     def __init__(self, peer: Peer, node: FragileNode) -> None:
         self.peer, self.node, self.plan = peer, node, node.plan
         self._arrays = peer.collect(DiagnosticArray, "/diagnostics")
@@ -121,9 +121,9 @@ def short_retries(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def scene(peer: Peer, **fails: list[Exception]) -> Iterator[Scene]:
-    with running(FragileNode(Plan({name.replace("_", " "): errors for name, errors in fails.items()}))) as node:
-        yield Scene(peer, node)
+def scene(peer: Peer, **fails: list[Exception]) -> Iterator[SupervisionScene]:
+    with running(FragileNode(FailurePlan({name.replace("_", " "): errors for name, errors in fails.items()}))) as node:
+        yield SupervisionScene(peer, node)
 
 
 def lines(capfd: pytest.CaptureFixture[str], text: str) -> list[str]:
@@ -149,14 +149,14 @@ def test_a_hook_that_raises_is_rolled_back_and_retried(
 
 
 def test_the_reason_of_a_refused_transition_is_shown_while_it_lasts(peer: Peer) -> None:
-    with spinning(FragileNode(Plan({"open": [ValueError("the reason")] * 1000}))) as node:
-        Scene(peer, node).wait_for(ERROR, "the reason")
+    with spinning(FragileNode(FailurePlan({"open": [ValueError("the reason")] * 1000}))) as node:
+        SupervisionScene(peer, node).wait_for(ERROR, "the reason")
         assert node.state_label() == "unconfigured"
 
 
 def test_top_shows_the_exception_of_a_hook() -> None:
     command = [sys.executable, "-m", "edgecam_core.cli.main", "top", "--once"]
-    with spinning(FragileNode(Plan({"open": [ValueError("the reason")] * 1000}))):
+    with spinning(FragileNode(FailurePlan({"open": [ValueError("the reason")] * 1000}))):
         for _ in range(5):  # one call lasts four seconds, which discovery may need
             done = subprocess.run(
                 command, capture_output=True, text=True, timeout=120, env={**os.environ, "COLUMNS": "200"}

@@ -22,7 +22,7 @@ from running import running
 from tiny_models import color_detector
 from viewer_page import BOX_ON_SCREEN, MOVING, frozen_box, screenshot, square_appears, square_on_screen
 from viewer_process import ViewerProcess
-from viewer_scene import SIDE, Scene
+from viewer_scene import SIDE, ViewerScene
 from waiting import eventually, wait_until
 
 pytestmark = [
@@ -61,13 +61,13 @@ async def page(browser: Page) -> AsyncIterator[Page]:
 
 
 @pytest.fixture(scope="module")
-def scene() -> Iterator[Scene]:
-    with Scene("/camera", fps=15) as scene:
+def scene() -> Iterator[ViewerScene]:
+    with ViewerScene("/camera", fps=15) as scene:
         yield scene
 
 
 @pytest.fixture(scope="module")
-def viewer(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ViewerProcess]:
+def viewer(scene: ViewerScene, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ViewerProcess]:
     with ViewerProcess(tmp_path_factory.mktemp("viewer"), "port:=0") as viewer:
         yield viewer
 
@@ -121,7 +121,7 @@ async def test_a_class_can_be_hidden(page: Page, viewer: ViewerProcess, tmp_path
         await page.evaluate(f"{chip}.click()")
 
 
-async def test_the_page_reconnects_after_the_node_restarts(page: Page, scene: Scene, tmp_path: Path) -> None:
+async def test_the_page_reconnects_after_the_node_restarts(page: Page, scene: ViewerScene, tmp_path: Path) -> None:
     port = f"port:={free_tcp_port()}"
     with ViewerProcess(tmp_path, port) as viewer:
         await page.open(viewer.url)
@@ -149,7 +149,7 @@ async def test_without_websockets_frames_are_shown_without_boxes(
 
 
 async def test_frames_without_a_detector_are_shown_without_boxes(
-    page: Page, scene: Scene, viewer: ViewerProcess, tmp_path: Path
+    page: Page, scene: ViewerScene, viewer: ViewerProcess, tmp_path: Path
 ) -> None:
     scene.detect = False
     try:
@@ -164,8 +164,8 @@ async def test_a_click_enlarges_a_camera_and_only_that_one_is_sent(page: Page, t
     topics = "image_topics:=[/left/image_raw,/right/image_raw]"
     results = "detections_topics:=[/left/detections,/right/detections]"
     with (
-        Scene("/left", fps=10),
-        Scene("/right", fps=10),
+        ViewerScene("/left", fps=10),
+        ViewerScene("/right", fps=10),
         ViewerProcess(tmp_path, "port:=0", topics, results) as viewer,
     ):
         await page.open(viewer.url)

@@ -24,7 +24,7 @@ from rcl_interfaces.srv import GetParameters, SetParameters
 from ros_peer import Peer
 from sensor_msgs.msg import Image
 from viewer_process import ViewerProcess
-from viewer_scene import Scene
+from viewer_scene import ViewerScene
 from vision_msgs.msg import BoundingBox2D, Detection2D, Detection2DArray, ObjectHypothesis, ObjectHypothesisWithPose
 from waiting import wait_until
 
@@ -125,7 +125,7 @@ def test_no_message_ends_the_viewer(tmp_path: Path, peer: Peer, seed: int) -> No
         url = viewer.url
         with urllib.request.urlopen(f"{url}/stream.mjpg", timeout=30):
             throw(peer, chance)
-            with Scene("/camera", fps=10):
+            with ViewerScene("/camera", fps=10):
 
                 def whole() -> bool:
                     status = strict_json(f"{url}/api/status")
@@ -150,7 +150,7 @@ def test_no_message_ends_the_monitor(peer: Peer) -> None:
         throw(peer, random.Random(3), count=50)
         assert process.stdout is not None
         lines = []
-        with Scene("/camera", fps=10):
+        with ViewerScene("/camera", fps=10):
             while "giraffe 0.97" not in (line := process.stdout.readline()):
                 assert process.poll() is None, lines
                 lines.append(line)

@@ -26,7 +26,7 @@ from ros_peer import Peer
 from running import running
 from sensor_msgs.msg import Image
 from viewer_process import ViewerProcess
-from viewer_scene import SQUARE_BGR, Scene, square
+from viewer_scene import SQUARE_BGR, ViewerScene, square
 from vision_msgs.msg import BoundingBox2D, Detection2D, Detection2DArray
 from waiting import wait_until
 
@@ -47,7 +47,7 @@ def fetch(url: str) -> bytes:
 
 
 def test_frames_are_subscribed_only_while_there_are_viewers(tmp_path: Path) -> None:
-    with Scene("/camera", fps=15) as scene, ViewerProcess(tmp_path, "port:=0") as viewer:
+    with ViewerScene("/camera", fps=15) as scene, ViewerProcess(tmp_path, "port:=0") as viewer:
         url = viewer.url
         wait_until(lambda: scene.node.count_subscribers("/camera/detections") == 1)
         assert scene.node.count_subscribers("/camera/image_raw") == 0
@@ -61,7 +61,7 @@ def test_frames_are_subscribed_only_while_there_are_viewers(tmp_path: Path) -> N
 
 
 def test_the_state_has_rates_labels_and_nodes(tmp_path: Path) -> None:
-    with Scene("/camera", fps=15), ViewerProcess(tmp_path, "port:=0") as viewer:
+    with ViewerScene("/camera", fps=15), ViewerProcess(tmp_path, "port:=0") as viewer:
         url = viewer.url
 
         def state() -> dict | None:
@@ -80,7 +80,7 @@ def test_the_state_has_rates_labels_and_nodes(tmp_path: Path) -> None:
 
 def test_diagnostics_count_viewers(tmp_path: Path, peer: Peer) -> None:
     arrays = peer.collect(DiagnosticArray, "/diagnostics")
-    with Scene("/camera", fps=15), ViewerProcess(tmp_path, "port:=0") as viewer:
+    with ViewerScene("/camera", fps=15), ViewerProcess(tmp_path, "port:=0") as viewer:
         with urllib.request.urlopen(f"{viewer.url}/stream.mjpg", timeout=120) as stream:
 
             def values() -> dict | None:
@@ -95,7 +95,7 @@ def test_diagnostics_count_viewers(tmp_path: Path, peer: Peer) -> None:
 
 
 def test_quality_can_be_set_while_running_and_the_port_cannot(tmp_path: Path, peer: Peer) -> None:
-    with Scene("/camera", fps=15), ViewerProcess(tmp_path, "port:=0") as viewer:
+    with ViewerScene("/camera", fps=15), ViewerProcess(tmp_path, "port:=0") as viewer:
         before = len(fetch(f"{viewer.url}/snapshot.jpg"))
 
         def set_parameter(name: str, value: int) -> object:
@@ -128,7 +128,7 @@ def test_viewer_threads_run_at_low_priority(tmp_path: Path) -> None:
 def test_ten_viewers_get_the_same_encoding(tmp_path: Path, peer: Peer) -> None:
     arrays = peer.collect(DiagnosticArray, "/diagnostics")
     with (
-        Scene("/camera", fps=15),
+        ViewerScene("/camera", fps=15),
         ViewerProcess(tmp_path, "port:=0", "max_fps:=5.0") as viewer,
         contextlib.ExitStack() as stack,
     ):
@@ -218,7 +218,7 @@ def test_nonsensical_messages_do_not_stop_it(tmp_path: Path, peer: Peer) -> None
             return "needs 921600 bytes, got 0" in viewer.text() and "<script>" in viewer.text()
 
         wait_until(reported, 120)
-        with Scene("/camera", fps=10):
+        with ViewerScene("/camera", fps=10):
             assert len(fetch(f"{viewer.url}/snapshot.jpg")) > 1000
 
             def labels() -> list[str]:
@@ -268,8 +268,8 @@ def test_two_cameras_share_one_page(tmp_path: Path) -> None:
     topics = "image_topics:=[/left/image_raw,/right/image_raw]"
     results = "detections_topics:=[/left/detections,/right/detections]"
     with (
-        Scene("/left", fps=10),
-        Scene("/right", fps=10, detect=False),
+        ViewerScene("/left", fps=10),
+        ViewerScene("/right", fps=10, detect=False),
         ViewerProcess(tmp_path, "port:=0", topics, results) as viewer,
     ):
         sizes = [len(fetch(f"{viewer.url}/snapshot.jpg?camera={camera}")) for camera in (0, 1)]

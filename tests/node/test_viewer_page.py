@@ -17,7 +17,7 @@ from rcl_interfaces.msg import ParameterType, ParameterValue, SetParametersResul
 from rcl_interfaces.srv import GetParameters, SetParameters
 from ros_peer import Peer
 from viewer_process import ViewerProcess
-from viewer_scene import Scene
+from viewer_scene import ViewerScene
 from waiting import eventually
 
 STATE = "document.querySelector('#state span').textContent"
@@ -105,7 +105,7 @@ async def test_without_a_camera_the_header_reports_it(page: Page, viewer: Viewer
     await page.wait_for(f"{STATE} === 'Error: camera: no frames: /camera/image_raw has no publisher'")
     await page.becomes(LEVEL, "error")
     await page.wait_for("document.querySelector('.wait').innerText.includes('/camera/image_raw has no publisher')")
-    with Scene("/camera", fps=10):
+    with ViewerScene("/camera", fps=10):
         await page.wait_for(f"{LEVEL} === 'ok' && {STATE}.startsWith('live')")
         await page.wait_for("document.querySelector('.figures .word').textContent === 'live'")
     await page.wait_for(f"{LEVEL} === 'error' && {STATE}.includes('no frames')")
@@ -115,7 +115,7 @@ async def test_without_a_camera_the_header_reports_it(page: Page, viewer: Viewer
 async def test_the_header_shows_warnings_errors_and_duplicate_nodes_worst_first(
     page: Page, viewer: ViewerProcess, detector: FakeDetector
 ) -> None:
-    with Scene("/camera", fps=10):
+    with ViewerScene("/camera", fps=10):
         await page.open(viewer.url)
         warned = f"{STATE} === 'Warning: camera/detector: 3 frames late'"
         await repeat(page, warned, lambda: detector.report(1, "3 frames late"))
@@ -142,7 +142,7 @@ async def test_the_bitrates_of_an_adaptive_sender_are_shown(
     page: Page, viewer: ViewerProcess, detector: FakeDetector
 ) -> None:
     rates = {"target_bitrate": "1500000", "sent_bitrate": "1234567.8", "estimated_bitrate": "1130000"}
-    with Scene("/camera", fps=10):
+    with ViewerScene("/camera", fps=10):
         await page.open(viewer.url)
         chart = "[...document.querySelectorAll('.chart')].find((one) => one.innerText.includes('Bitrate'))"
         await page.wait_for(f"({chart}).hidden")  # without a sender
@@ -169,7 +169,7 @@ MOVE_SLIDER = f"""(() => {{
 async def test_the_slider_does_not_go_back_when_the_response_is_lost(
     page: Page, viewer: ViewerProcess, detector: FakeDetector
 ) -> None:
-    with Scene("/camera", fps=10):
+    with ViewerScene("/camera", fps=10):
         await page.open(viewer.url)
         await page.wait_for(f"!{SLIDER}.disabled && {SLIDER}.value === '0.5'")
         detector.answers.clear()
@@ -183,7 +183,7 @@ async def test_the_slider_does_not_go_back_when_the_response_is_lost(
 async def test_the_slider_never_goes_back_and_stays_when_the_detector_dies(
     page: Page, viewer: ViewerProcess, detector: FakeDetector
 ) -> None:
-    with Scene("/camera", fps=10):
+    with ViewerScene("/camera", fps=10):
         await page.open(viewer.url)
         await page.wait_for(f"!{SLIDER}.disabled && {SLIDER}.value === '0.5'")
         await page.evaluate(MOVE_SLIDER)
@@ -217,7 +217,7 @@ async def test_each_camera_has_its_own_figures_and_controls(page: Page, tmp_path
     second.threshold = 0.75
     names = ["front", "rear", "left", "right"]
     try:
-        with Scene("/front", fps=10), ViewerProcess(tmp_path, "port:=0", *four_cameras(names)) as viewer:
+        with ViewerScene("/front", fps=10), ViewerProcess(tmp_path, "port:=0", *four_cameras(names)) as viewer:
             await page.open(viewer.url)
             await page.wait_for("window.edgecam && edgecam.cameras.length === 4 && edgecam.cameras[0].shown > 3")
             values = "edgecam.cameras.map(({ tile }) => tile.threshold.input.value)"
@@ -245,7 +245,7 @@ async def test_axe_core_finds_nothing(
 ) -> None:
     await page.size(width, height, mobile=width < 500)
     await theme(page, scheme)
-    with Scene("/camera", fps=10, detect=frames) if frames else Silent():
+    with ViewerScene("/camera", fps=10, detect=frames) if frames else Silent():
         await page.open(viewer.url)
         await repeat(
             page,
@@ -279,7 +279,7 @@ async def test_on_a_phone_the_layout_is_stable_and_buttons_are_large_enough(page
         ".filter((one) => Math.min(one.offsetHeight, one.offsetWidth) < 44).map((one) => one.outerHTML)"
     )
     await page.becomes(small, [])
-    with Scene("/camera", fps=10):
+    with ViewerScene("/camera", fps=10):
         await page.wait_for(f"{LEVEL} !== 'error'")
         await page.becomes(places, before)
     await page.wait_for(f"{LEVEL} === 'error'")

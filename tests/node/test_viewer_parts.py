@@ -25,7 +25,7 @@ from running import running
 from sensor_msgs.msg import Image
 from tiny_models import color_detector, quadrants
 from viewer_process import ViewerProcess
-from viewer_scene import Scene
+from viewer_scene import ViewerScene
 from waiting import wait_until
 
 pytestmark = [
@@ -48,7 +48,7 @@ async def page(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Page]:
 
 @pytest.fixture(scope="module")
 def viewer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ViewerProcess]:
-    with Scene("/camera", fps=10), ViewerProcess(tmp_path_factory.mktemp("viewer"), "port:=0") as viewer:
+    with ViewerScene("/camera", fps=10), ViewerProcess(tmp_path_factory.mktemp("viewer"), "port:=0") as viewer:
         yield viewer
 
 

@@ -55,7 +55,7 @@ class Refusing:
         raise AssertionError(f"nobody asked for {request}")
 
 
-class Served:
+class ServedVideo:
     """The web server with a moving frame at 30 Hz and its detections, without ROS."""
 
     def __init__(self, webrtc: bool = True, **settings: Any) -> None:
@@ -70,7 +70,7 @@ class Served:
         self._ending = threading.Event()
         self._source = threading.Thread(target=self._publish)
 
-    def __enter__(self) -> Served:
+    def __enter__(self) -> ServedVideo:
         self.jpeg.start()
         self.server.start()
         self._source.start()
@@ -122,14 +122,14 @@ async def fresh(page: Page) -> None:
 
 
 @pytest.fixture
-def served() -> Iterator[Served]:
-    with Served() as one:
+def served() -> Iterator[ServedVideo]:
+    with ServedVideo() as one:
         yield one
 
 
 @pytest.mark.parametrize("webrtc", [True, False], ids=["webrtc", "frames"])
 async def test_it_moves_and_boxes_sit_on_the_objects(page: Page, tmp_path: Path, webrtc: bool) -> None:
-    with Served(webrtc) as served:
+    with ServedVideo(webrtc) as served:
         await page.open(served.server.url)
         if webrtc:
             await page.wait_for(PLAYING)
@@ -146,7 +146,9 @@ async def test_it_moves_and_boxes_sit_on_the_objects(page: Page, tmp_path: Path,
     assert drawn["box"][2] - drawn["box"][0] == SIDE
 
 
-async def test_a_second_viewer_adds_no_encoder_and_leaving_frees_it(page: Page, served: Served, tmp_path: Path) -> None:
+async def test_a_second_viewer_adds_no_encoder_and_leaving_frees_it(
+    page: Page, served: ServedVideo, tmp_path: Path
+) -> None:
     await page.open(served.server.url)
     await page.wait_for(PLAYING)
     async with chromium(tmp_path / "second") as second:
@@ -172,7 +174,7 @@ async def test_frames_continue_if_webrtc_does_not_connect(page: Page) -> None:
       };
     })()"""
     async with page.script(deaf):
-        with Served() as served:
+        with ServedVideo() as served:
             await page.open(served.server.url)
             await page.wait_for("window.edgecam && edgecam.cameras[0]?.shown > 10")
             assert await page.evaluate("edgecam.videos.get(0)?.playing ?? false") is False
@@ -182,7 +184,7 @@ async def test_frames_continue_if_webrtc_does_not_connect(page: Page) -> None:
             await page.wait_for(f"edgecam.cameras[0].shown > {shown} + 10")
 
 
-async def test_frames_replace_a_video_that_stops(page: Page, served: Served) -> None:
+async def test_frames_replace_a_video_that_stops(page: Page, served: ServedVideo) -> None:
     await page.open(served.server.url)
     await page.wait_for(PLAYING)
     await page.evaluate("edgecam.videos.get(0).connection.close()")

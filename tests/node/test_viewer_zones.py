@@ -16,7 +16,7 @@ from rclpy.parameter import Parameter
 from running import running
 from tiny_models import color_detector
 from viewer_process import ViewerProcess
-from viewer_scene import Scene
+from viewer_scene import ViewerScene
 
 pytestmark = [
     needs_chromium,
@@ -37,7 +37,7 @@ class Events(EdgecamNode[EventsSettings]):
 
 @pytest.fixture(scope="module")
 def viewer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ViewerProcess]:
-    with Scene("/camera", fps=10), ViewerProcess(tmp_path_factory.mktemp("viewer"), "port:=0") as viewer:
+    with ViewerScene("/camera", fps=10), ViewerProcess(tmp_path_factory.mktemp("viewer"), "port:=0") as viewer:
         yield viewer
 
 

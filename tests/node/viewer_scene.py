@@ -42,7 +42,7 @@ def found(count: int) -> Detections:
     return Detections(boxes, np.array([0.97, 0.55], np.float32), np.array([0, 1], np.int32), LABELS)
 
 
-class Scene:
+class ViewerScene:
     """Publishes ``image_raw`` and ``detections`` in a namespace at a given rate from a separate thread."""
 
     def __init__(self, namespace: str, fps: float = 30.0, detect: bool = True) -> None:
@@ -58,7 +58,7 @@ class Scene:
         self.executor.add_node(self.node)
         self._thread = threading.Thread(target=self.executor.spin, daemon=True)
 
-    def __enter__(self) -> Scene:
+    def __enter__(self) -> ViewerScene:
         self._thread.start()
         return self
 

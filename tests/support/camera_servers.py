@@ -47,7 +47,7 @@ RTSP_VIDEO = "videotestsrc is-live=true pattern=red ! video/x-raw,format=I420,wi
 _RED = f"{RTSP_VIDEO} ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=12 ! rtph264pay name=pay0 pt=96"
 
 
-class RtspServer:
+class RtspCamera:
     """``stream`` (launch text that ends in a payloader ``pay0``; 320x240 red H.264 at 25 Hz) under ``/live``.
 
     Port 0 takes a free one.
@@ -65,8 +65,8 @@ class RtspServer:
 
 
 @contextmanager
-def rtsp_server(user: str = "", password: str = "", stream: str = _RED) -> Iterator[RtspServer]:
-    server = RtspServer(0, user, password, stream)
+def rtsp_server(user: str = "", password: str = "", stream: str = _RED) -> Iterator[RtspCamera]:
+    server = RtspCamera(0, user, password, stream)
     try:
         yield server
     finally:
@@ -152,7 +152,7 @@ def hls_server(folder: Path) -> Iterator[int]:
 
 
 @dataclass
-class Page:
+class HttpResponse:
     """A response of :func:`web_server`: sends ``pieces`` one after the other, repeatedly if ``endless``."""
 
     content_type: str = ""
@@ -168,7 +168,7 @@ USER, PASSWORD = "me", "p@ss:/?#"
 
 
 @contextmanager
-def web_server(pages: Mapping[str, Page]) -> Iterator[tuple[int, list[str]]]:
+def web_server(pages: Mapping[str, HttpResponse]) -> Iterator[tuple[int, list[str]]]:
     """A web server with these pages by path; yields its port and the list of requested paths."""
     stopping = threading.Event()
     asked: list[str] = []
@@ -177,7 +177,7 @@ def web_server(pages: Mapping[str, Page]) -> Iterator[tuple[int, list[str]]]:
         def do_GET(self) -> None:
             path = self.path.partition("?")[0]
             asked.append(self.path)
-            page = pages.get(path, Page(status=404))
+            page = pages.get(path, HttpResponse(status=404))
             if page.login and not _logged_in(page.login, self.headers.get("Authorization", ""), self.path):
                 self.send_response(401)
                 challenge = (

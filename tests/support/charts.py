@@ -16,7 +16,7 @@ COLUMNS = 4
 
 
 @dataclass(frozen=True)
-class Kind:
+class VideoFormat:
     """A video format: ``caps`` of the raw video before the encoder, launch text of encoder and muxer."""
 
     encoder: str
@@ -50,7 +50,7 @@ def patches(image: np.ndarray) -> np.ndarray:
     return np.array(found)
 
 
-def write(kind: Kind, path: Path, frames: int = 10) -> None:
+def write(kind: VideoFormat, path: Path, frames: int = 10) -> None:
     """Write the chart as a video at 10 Hz. Raises AssertionError with GStreamer's error if that fails."""
     still = path.with_suffix(".chart.png")
     cv2.imwrite(str(still), chart(kind.size))

@@ -113,7 +113,7 @@ def psnr(left: np.ndarray, right: np.ndarray) -> float:
     return 10 * np.log10(255**2 / max(error, 1e-9))
 
 
-def luma(sample: gst.Sample) -> np.ndarray:
+def luma(sample: gst.MappedSample) -> np.ndarray:
     """The Y plane of a raw sample, (H, W) uint8; a copy."""
     plane = sample.planes[0]
     rows = np.ndarray((sample.height, sample.width), np.uint8, sample.data, plane.offset, (plane.stride, 1))

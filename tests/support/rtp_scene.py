@@ -60,7 +60,7 @@ def coded_stream(count: int, codec: str = "h265", keyframe_interval: int = 10) -
         encoder.stop()
 
 
-class Feed:
+class FrameSource:
     """Sends numbered frames in a thread until closed, ``rate`` a second."""
 
     def __init__(self, sender: Sender, first: int, size: tuple[int, int], rate: float) -> None:
@@ -118,10 +118,10 @@ class Reader:
 @contextmanager
 def sending(
     port: int, first: int = 0, size: tuple[int, int] = (WIDTH, HEIGHT), rate: float = 30.0, **values: Any
-) -> Iterator[Feed]:
+) -> Iterator[FrameSource]:
     sender = Sender(SenderSettings(port=port, bitrate=1_000_000, framerate=rate, **values))
     sender.start()
-    feed = Feed(sender, first, size, rate)
+    feed = FrameSource(sender, first, size, rate)
     try:
         yield feed
     finally:

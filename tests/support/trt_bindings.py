@@ -26,7 +26,7 @@ RELEASES = {
 }
 
 
-class Unavailable(Exception):
+class BindingsUnavailable(Exception):
     """The bindings of a version are not available; the message has the reason."""
 
 
@@ -63,10 +63,10 @@ def _run(*command: str) -> str:
     try:
         return subprocess.run(command, check=True, capture_output=True, text=True, timeout=300).stdout
     except FileNotFoundError as error:
-        raise Unavailable(f"{command[0]} is not installed") from error
+        raise BindingsUnavailable(f"{command[0]} is not installed") from error
     except subprocess.SubprocessError as error:
         reported = (getattr(error, "stderr", "") or str(error)).strip().splitlines()
-        raise Unavailable(f"{' '.join(command[:3])}: {reported[-1] if reported else error}") from error
+        raise BindingsUnavailable(f"{' '.join(command[:3])}: {reported[-1] if reported else error}") from error
 
 
 def _fetch(requirement: str, folder: Path) -> None:
@@ -98,5 +98,5 @@ if __name__ == "__main__":
     for known in RELEASES:
         try:
             print(known, bindings(known).package)
-        except Unavailable as reason:
+        except BindingsUnavailable as reason:
             print(f"{known}: {reason}; the tests of that version are left out", file=sys.stderr)

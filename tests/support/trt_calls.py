@@ -23,7 +23,7 @@ from edgecam_core.inference import open_runner, tensorrt_runner
 from edgecam_core.inference.cuda_driver import Gpu
 from edgecam_core.inference.cuda_memory import CudaContext
 from edgecam_core.inference.model_file import ModelFile
-from edgecam_core.inference.runner import RunnerOptions, Tensor
+from edgecam_core.inference.runner import RunnerOptions, TensorSpec
 from edgecam_core.inference.tensorrt_api import TensorRt, import_tensorrt
 from edgecam_core.inference.tensorrt_builder import collecting_logger
 from edgecam_core.inference.tensorrt_runner import TensorRtRunner, ensure_engine
@@ -423,7 +423,7 @@ def test_an_exception_of_tensorrt_makes_auto_try_the_next_back_end(
 INPUT, OUTPUT, FLOAT = trt.TensorIOMode.INPUT, trt.TensorIOMode.OUTPUT, trt.DataType.FLOAT
 
 
-class Running:
+class DynamicEngine:
     """An engine whose output ``boxes`` has as many rows as the first input value."""
 
     def __init__(self, context: HostContext, boxes: tuple[int, ...], image: tuple[int, ...]) -> None:
@@ -459,17 +459,17 @@ class Running:
         return True
 
 
-def open_engine(running: Running, context: HostContext, max_batch: int = 1) -> TensorRtRunner:
+def open_engine(running: DynamicEngine, context: HostContext, max_batch: int = 1) -> TensorRtRunner:
     api = TensorRt(trt, "tensorrt", trt.__version__)
     return TensorRtRunner(running.engine, collecting_logger(trt), api, context, max_batch, "")
 
 
 def test_outputs_of_data_dependent_size_are_returned_complete() -> None:
     context = HostContext()
-    running = Running(context, boxes=(-1, 4), image=(1, 1))
+    running = DynamicEngine(context, boxes=(-1, 4), image=(1, 1))
     runner = open_engine(running, context)
     assert isinstance(running.allocators["boxes"], trt.IOutputAllocator)
-    assert runner.outputs["boxes"] == Tensor(np.dtype(np.float32), (None, 4))
+    assert runner.outputs["boxes"] == TensorSpec(np.dtype(np.float32), (None, 4))
     for rows in (3, 100, 0, 7):
         found = runner.infer({"input_0": np.full((1, 1), rows, np.float32)})["boxes"]
         np.testing.assert_array_equal(found, np.arange(rows * 4, dtype=np.float32).reshape(rows, 4))
@@ -481,7 +481,7 @@ def test_outputs_of_data_dependent_size_are_returned_complete() -> None:
 
 def test_a_free_batch_is_not_a_data_dependent_size() -> None:
     context = HostContext()
-    running = Running(context, boxes=(4, 4), image=(-1, 1))  # once the input has a shape, so has the output
+    running = DynamicEngine(context, boxes=(4, 4), image=(-1, 1))  # once the input has a shape, so has the output
     runner = open_engine(running, context, max_batch=4)
     assert running.shapes == [(4, 1)]
     assert running.allocators == {}

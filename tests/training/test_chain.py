@@ -16,21 +16,21 @@ from edgecam_core.errors import ModelError
 from edgecam_core.inference.cuda_driver import find_gpu
 from edgecam_training.data.compose import CompositionPlan, compose
 from edgecam_training.data.loading import load
-from edgecam_training.data.materials import Material
+from edgecam_training.data.materials import SceneMaterial
 from edgecam_training.evaluate.models import open_detector
 from edgecam_training.export import quantize
 from edgecam_training.train import checkpoint
 from edgecam_training.train.trainer import Trainer
 
 
-def _material() -> Material:
+def _material() -> SceneMaterial:
     """Cut-outs that are plain shapes; grey backgrounds."""
     disc, square = np.zeros((60, 60, 4), np.uint8), np.full((50, 70, 4), (40, 220, 40, 255), np.uint8)
     cv2.circle(disc, (30, 30), 29, (30, 40, 230, 255), -1)
     other = np.full((40, 40, 4), (200, 90, 20, 255), np.uint8)
     grounds = [np.full((200, 260, 3), shade, np.uint8) for shade in (70, 110, 150)]
     held = {"disc": [disc], "square": [square]}
-    return Material({"disc": [disc], "square": [square]}, held, [other], grounds[:2], grounds[2:], [])
+    return SceneMaterial({"disc": [disc], "square": [square]}, held, [other], grounds[:2], grounds[2:], [])
 
 
 def test_composing_is_reproducible_and_boxes_fit(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import torch
 from edgecam_core.models.priors import MOBILENET_V1_300, grid_priors
 from edgecam_training.data.dataset import Sample
 from edgecam_training.data.image_cache import pad_boxes
-from edgecam_training.evaluate.metrics import Found, Truth, score
+from edgecam_training.evaluate.metrics import Found, GroundTruth, score
 from edgecam_training.models.loss import IGNORE, Targets, match, multibox_loss
 from edgecam_training.train.augment import Augmentation, augment, draw, step_generator
 
@@ -75,7 +75,7 @@ def test_detections_in_a_crowd_are_false_positives_in_no_metric() -> None:
     flags = np.array([False, True])
 
     def scores(crowd: np.ndarray | None) -> tuple[float, float]:
-        truth = [Truth(np.array([one, herd], float), np.zeros(2, int), flags, crowd)]
+        truth = [GroundTruth(np.array([one, herd], float), np.zeros(2, int), flags, crowd)]
         result = score(found, truth, 1)
         return float(result.voc[0]), float(result.coco[0])
 

@@ -8,14 +8,14 @@ import io
 import numpy as np
 import pytest
 import torch
-from edgecam_training.evaluate.metrics import Found, Truth, score
+from edgecam_training.evaluate.metrics import Found, GroundTruth, score
 from edgecam_training.train.validate import choose
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torchvision.ops import batched_nms
 
 
-def _random(seed: int, crowds: bool) -> tuple[list[Found], list[Truth]]:
+def _random(seed: int, crowds: bool) -> tuple[list[Found], list[GroundTruth]]:
     chance = np.random.default_rng(seed)
     found, truth = [], []
     for _ in range(20):
@@ -23,7 +23,7 @@ def _random(seed: int, crowds: bool) -> tuple[list[Found], list[Truth]]:
         corner, size = chance.uniform(0, 60, (count, 2)), chance.uniform(8, 40, (count, 2))
         boxes, classes = np.concatenate([corner, corner + size], 1), chance.integers(0, 3, count)
         difficult = (chance.random(count) < 0.2) & crowds
-        truth.append(Truth(boxes, classes, difficult))
+        truth.append(GroundTruth(boxes, classes, difficult))
         copies = np.repeat(np.arange(count), 2)
         moved = boxes[copies] + chance.normal(0, 3, (len(copies), 4))
         moved[:, 2:] = np.maximum(moved[:, 2:], moved[:, :2] + 1)
@@ -32,7 +32,7 @@ def _random(seed: int, crowds: bool) -> tuple[list[Found], list[Truth]]:
     return found, truth
 
 
-def _coco_ap(found: list[Found], truth: list[Truth]) -> np.ndarray:
+def _coco_ap(found: list[Found], truth: list[GroundTruth]) -> np.ndarray:
     annotations, detections = [], []
     for number, real in enumerate(truth):
         for (x1, y1, x2, y2), label, crowd in zip(real.boxes, real.classes, real.difficult, strict=True):
@@ -71,7 +71,7 @@ def _one(boxes: list[tuple[float, ...]], scores: list[float]) -> Found:
 
 def test_voc_ap_by_hand() -> None:
     box, far = (0, 0, 10, 10), (50, 50, 60, 60)
-    truth = [Truth(np.array([box, far], float), np.zeros(2, int), np.zeros(2, bool))]
+    truth = [GroundTruth(np.array([box, far], float), np.zeros(2, int), np.zeros(2, bool))]
     # Right at .9, the same again at .8 (false), the other at .7: precision 1, 1/2, 2/3 at recall 1/2, 1/2, 1.
     result = score([_one([box, box, far], [0.9, 0.8, 0.7])], truth, 1)
     assert result.voc[0] == pytest.approx(0.5 * 1 + 0.5 * 2 / 3)
@@ -80,14 +80,14 @@ def test_voc_ap_by_hand() -> None:
 
 def test_difficult_boxes_are_neither_required_nor_false_positives() -> None:
     box, far = (0, 0, 10, 10), (50, 50, 60, 60)
-    truth = [Truth(np.array([box, far], float), np.zeros(2, int), np.array([False, True]))]
+    truth = [GroundTruth(np.array([box, far], float), np.zeros(2, int), np.array([False, True]))]
     result = score([_one([far, box], [0.9, 0.8])], truth, 1)
     assert result.voc[0] == pytest.approx(1.0)
     assert result.boxes[0] == 1
 
 
 def test_a_class_without_boxes_has_no_ap_instead_of_zero() -> None:
-    truth = [Truth(np.array([[0, 0, 10, 10]], float), np.zeros(1, int), np.zeros(1, bool))]
+    truth = [GroundTruth(np.array([[0, 0, 10, 10]], float), np.zeros(1, int), np.zeros(1, bool))]
     result = score([_one([(0, 0, 10, 10)], [0.9])], truth, 2)
     assert np.isnan(result.voc[1])
     assert result.map50 == pytest.approx(1.0)

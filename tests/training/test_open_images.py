@@ -28,7 +28,7 @@ _FACTS = (
 )
 
 
-class Server:
+class OpenImagesServer:
     """``files`` by path; ``cut`` paths break off once in the middle, ``flaky`` ones respond with 503 once."""
 
     def __init__(self) -> None:
@@ -73,10 +73,10 @@ class Server:
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenImagesServer]:
     monkeypatch.setattr(transfer, "FIRST_PAUSE", 0.01)
     monkeypatch.setattr(transfer, "TRIES", 3)
-    found = Server()
+    found = OpenImagesServer()
     found.files["/v5/class-descriptions-boxable.csv"] = b"/m/z,Zebra\n/m/w,Whale\n/m/s,Sea turtle\n"
     rows = {"train": [], "validation": [], "test": []}
     for number in range(8):
@@ -102,12 +102,12 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     found.http.server_close()
 
 
-def _download(server: Server, output: Path, **changes: object) -> fetch.FetchOutcome:
+def _download(server: OpenImagesServer, output: Path, **changes: object) -> fetch.FetchOutcome:
     criteria = Criteria(classes=("zebra", "Whale"), **changes)  # type: ignore[arg-type]
     return fetch.download(criteria, output, "v6", 4, source=OpenImagesSource.mirror(server.url))
 
 
-def test_all_server_faults_at_once_are_survived(server: Server, tmp_path: Path) -> None:
+def test_all_server_faults_at_once_are_survived(server: OpenImagesServer, tmp_path: Path) -> None:
     names = [f"{number:016x}" for number in range(8)]
     del server.files[f"/train/{names[0]}.jpg"]  # 404
     server.files[f"/train/{names[1]}.jpg"] = server.files[f"/train/{names[1]}.jpg"][:-300]  # damaged on the server
@@ -135,7 +135,7 @@ def test_all_server_faults_at_once_are_survived(server: Server, tmp_path: Path) 
     assert {path for path, _ in server.asked} <= {f"/train/{names[0]}.jpg", f"/train/{names[1]}.jpg"}
 
 
-def test_same_bytes_again_from_the_manifest(server: Server, tmp_path: Path) -> None:
+def test_same_bytes_again_from_the_manifest(server: OpenImagesServer, tmp_path: Path) -> None:
     _download(server, tmp_path / "a")
     source = tmp_path / "a" / "manifest.jsonl"
     mirror = OpenImagesSource.mirror(server.url)
@@ -149,7 +149,7 @@ def test_same_bytes_again_from_the_manifest(server: Server, tmp_path: Path) -> N
     assert not (tmp_path / "c" / changed[1:]).exists()
 
 
-def test_interrupted_downloads_resume(server: Server, tmp_path: Path) -> None:
+def test_interrupted_downloads_resume(server: OpenImagesServer, tmp_path: Path) -> None:
     path = next(path for path in server.files if path.startswith("/train/"))
     target = tmp_path / "x.jpg"
     (tmp_path / "x.jpg.part").write_bytes(server.files[path][:100])
@@ -159,14 +159,14 @@ def test_interrupted_downloads_resume(server: Server, tmp_path: Path) -> None:
     assert not (tmp_path / "x.jpg.part").exists()
 
 
-def test_a_dead_server_is_reported(tmp_path: Path, server: Server) -> None:
+def test_a_dead_server_is_reported(tmp_path: Path, server: OpenImagesServer) -> None:
     server.http.shutdown()
     server.http.server_close()
     with pytest.raises(DatasetError, match="cannot be downloaded after 3 attempts"):
         transfer.fetch(server.url + "/x", tmp_path / "x")
 
 
-def test_unknown_class_offers_the_nearest(server: Server, tmp_path: Path) -> None:
+def test_unknown_class_offers_the_nearest(server: OpenImagesServer, tmp_path: Path) -> None:
     criteria = Criteria(classes=("Sea turtel", "zebra", "Wale"))
     with pytest.raises(DatasetError, match=r"'Sea turtel'; did you mean 'Sea turtle'.*'Wale'; did you mean 'Whale'"):
         fetch.download(criteria, tmp_path, "v6", 4, source=OpenImagesSource.mirror(server.url))
@@ -185,7 +185,7 @@ def test_limits_serve_the_rare_class_first() -> None:
     assert {"007", "008"}.isdisjoint(choose(found, Criteria(classes=(), groups=False, depictions=False)))
 
 
-def test_a_folder_with_another_set_is_not_overwritten(server: Server, tmp_path: Path) -> None:
+def test_a_folder_with_another_set_is_not_overwritten(server: OpenImagesServer, tmp_path: Path) -> None:
     _download(server, tmp_path / "a")
     before = (tmp_path / "a" / "manifest.jsonl").read_bytes()
     with pytest.raises(DatasetError, match=r"holds another data set \(max_images: 0, now 2\); .* or --replace"):
@@ -203,13 +203,13 @@ def test_a_folder_with_another_set_is_not_overwritten(server: Server, tmp_path: 
     assert load(tmp_path / "a").classes == ("Zebra",)
 
 
-def test_a_wrong_class_name_claims_no_folder(server: Server, tmp_path: Path) -> None:
+def test_a_wrong_class_name_claims_no_folder(server: OpenImagesServer, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="Sea turtle"):
         fetch.download(Criteria(classes=("Sea turtel",)), tmp_path, "v6", 4, source=OpenImagesSource.mirror(server.url))
     assert _download(server, tmp_path).complete
 
 
-def test_a_mirror_may_be_a_folder(server: Server, tmp_path: Path) -> None:
+def test_a_mirror_may_be_a_folder(server: OpenImagesServer, tmp_path: Path) -> None:
     for path, data in server.files.items():
         file = tmp_path / "disk" / path[1:]
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -221,7 +221,7 @@ def test_a_mirror_may_be_a_folder(server: Server, tmp_path: Path) -> None:
     assert load(tmp_path / "a").counts() == {"train": 6, "val": 1, "test": 1}
 
 
-def test_tables_show_progress_and_are_indexed_once(server: Server, tmp_path: Path) -> None:
+def test_tables_show_progress_and_are_indexed_once(server: OpenImagesServer, tmp_path: Path) -> None:
     reported: dict[str, list[tuple[int, int]]] = {}
 
     def bar(what: str) -> Callable[[int, int], None]:
@@ -255,7 +255,7 @@ def test_the_index_has_exactly_the_lines_of_the_classes(
         assert found == [line[:4] for line in lines if ",/m/a," in line or ",/m/bx," in line]
 
 
-def test_like_jetson_inference(server: Server, tmp_path: Path) -> None:
+def test_like_jetson_inference(server: OpenImagesServer, tmp_path: Path) -> None:
     """Release v4, no depictions, groups as ordinary boxes, limits shared out over the splits."""
     expected = {}
     for split in ("train", "validation", "test"):
@@ -286,7 +286,7 @@ def test_like_jetson_inference(server: Server, tmp_path: Path) -> None:
         assert main([*arguments, str(tmp_path / "x"), *wrong]) == 2
 
 
-def test_the_totals_of_the_homework(server: Server, tmp_path: Path) -> None:
+def test_the_totals_of_the_homework(server: OpenImagesServer, tmp_path: Path) -> None:
     """Tables with the totals of its README, and further rows that other rules would count.
 
     3,626, 171 and 505 images with 5,179, 220 and 675 boxes of seven classes. The rows are synthetic:
@@ -324,7 +324,7 @@ def test_the_totals_of_the_homework(server: Server, tmp_path: Path) -> None:
     ] == [5179, 220, 675]
 
 
-def test_a_folder_written_by_jetson_inferences_downloader_is_read(server: Server, tmp_path: Path) -> None:
+def test_a_folder_written_by_jetson_inferences_downloader_is_read(server: OpenImagesServer, tmp_path: Path) -> None:
     head = f"{_HEAD},id,ClassName\n"
     for split in ("train", "validation", "test"):
         (tmp_path / split).mkdir()

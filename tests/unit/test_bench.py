@@ -11,7 +11,7 @@ from benchmarks import __main__ as bench
 from benchmarks import compare, machine, marks, plan, publish
 from benchmarks.measure import measure
 from benchmarks.plot import draw
-from benchmarks.result import Result
+from benchmarks.result import RowResult
 from benchmarks.row import Row
 from benchmarks.runs import shared
 from benchmarks.store import PUBLISHED, Store
@@ -23,10 +23,10 @@ def row(name: str, ours: float = 10.0, reference: float = 20.0, better: str = "l
     )
 
 
-def result(name: str, values: list[float], where: str = "here", better: str = "lower", busy: float = 0.0) -> Result:
+def result(name: str, values: list[float], where: str = "here", better: str = "lower", busy: float = 0.0) -> RowResult:
     middle = sorted(values)[len(values) // 2]
     pairs = [(value, 10.0) for value in values]
-    return Result(
+    return RowResult(
         name, name, name, "ms", better, "other", middle, 10.0, middle / 10, None, where, "2026-01-01", busy, 1.0, pairs
     )  # fmt: skip
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from charts import Kind, chart, patches, write
+from charts import VideoFormat, chart, patches, write
 from edgecam_core.camera.capture import Camera
 from edgecam_core.camera.captured_frame import CapturedFrame
 from edgecam_core.camera.settings import CameraSettings
@@ -30,11 +30,13 @@ _CLOSE = 10
 """Levels of 255 that coding and chroma subsampling may cost."""
 
 
-def kind(encoder: str, pixels: str, muxer: str, colorimetry: str = "", size: tuple[int, int] = (256, 192)) -> Kind:
+def kind(
+    encoder: str, pixels: str, muxer: str, colorimetry: str = "", size: tuple[int, int] = (256, 192)
+) -> VideoFormat:
     suffix = {"mp4mux": ".mp4", "qtmux": ".mov", "matroskamux": ".mkv", "avimux": ".avi", "mpegtsmux": ".ts",
               "flvmux": ".flv", "webmmux": ".webm"}[muxer]  # fmt: skip
     caps = f"video/x-raw,format={pixels}" + (f",colorimetry={colorimetry}" if colorimetry else "")
-    return Kind(encoder, caps, muxer, suffix, size, pixels.startswith("GRAY"))
+    return VideoFormat(encoder, caps, muxer, suffix, size, pixels.startswith("GRAY"))
 
 
 _X264_FORMATS = ("Y42B", "Y444", "I420_10LE", "I422_10LE", "Y444_10LE")
@@ -142,7 +144,7 @@ def difference(image: np.ndarray, size: tuple[int, int], grey: bool) -> float:
 
 
 @pytest.mark.parametrize("made", KINDS, ids=lambda made: made.name.replace("video/x-raw,", ""))
-def test_colours_are_those_of_the_chart(made: Kind, tmp_path: Path) -> None:
+def test_colours_are_those_of_the_chart(made: VideoFormat, tmp_path: Path) -> None:
     path = tmp_path / f"chart{made.suffix}"
     write(made, path)
     image, problem = seen(path)

@@ -14,7 +14,7 @@ from edgecam_core.media.colour import RawVideo, convert, linear_map
 FORMATS = ("I420", "NV12", "YUY2", "UYVY", "BGR", "RGB", "BGRx", "RGBx", "BGRA", "RGBA", "GRAY8")
 
 
-def both_ways(caps: str, width: int, height: int, target: str = "BGR") -> tuple[np.ndarray, gst.Sample]:
+def both_ways(caps: str, width: int, height: int, target: str = "BGR") -> tuple[np.ndarray, gst.MappedSample]:
     """A smooth frame converted by GStreamer, and the same sample for our conversion."""
     source = f"videotestsrc num-buffers=1 pattern=gradient ! video/x-raw,format=I420,width={width},height={height}"
     if "GRAY8" not in caps:  # colours change slowly, so that chroma siting does not matter
@@ -38,7 +38,7 @@ def both_ways(caps: str, width: int, height: int, target: str = "BGR") -> tuple[
         pipeline.stop()
 
 
-def converted(sample: gst.Sample, encoding: str) -> np.ndarray:
+def converted(sample: gst.MappedSample, encoding: str) -> np.ndarray:
     shape = (sample.height, sample.width) if encoding == "mono8" else (sample.height, sample.width, 3)
     out = np.full(shape, 77, np.uint8)
     raw = RawVideo(

@@ -23,13 +23,13 @@ _GOOD = 27.0
 
 
 @dataclass
-class Outcome:
+class GateOutcome:
     quality: dict[int, float] = field(default_factory=dict)
     recorded: list[int] = field(default_factory=list)
     gate: DecoderGate = field(default_factory=lambda: DecoderGate(lambda: True))
 
 
-def play(made: CodedStream, lost: range, stream_format: str, decoder: str, gate: DecoderGate) -> Outcome:
+def play(made: CodedStream, lost: range, stream_format: str, decoder: str, gate: DecoderGate) -> GateOutcome:
     """Push a stream without the lost access units through tee, gate and decoder."""
     row = codec(made.codec)
     pipeline = gst.Pipeline(
@@ -39,7 +39,7 @@ def play(made: CodedStream, lost: range, stream_format: str, decoder: str, gate:
         f"tap. ! queue name=decode ! {decoder} ! videoconvert ! video/x-raw,format=I420 "
         "! appsink name=sink sync=false tap. ! queue ! appsink name=coded sync=false async=false"
     )
-    outcome = Outcome(gate=gate)
+    outcome = GateOutcome(gate=gate)
     gate.attach(pipeline)
     pipeline.start(timeout=0.0)
     try:
@@ -58,7 +58,7 @@ def play(made: CodedStream, lost: range, stream_format: str, decoder: str, gate:
     return outcome
 
 
-def _collect(pipeline: gst.Pipeline, outcome: Outcome, made: CodedStream, wait: float) -> None:
+def _collect(pipeline: gst.Pipeline, outcome: GateOutcome, made: CodedStream, wait: float) -> None:
     while (sample := pipeline.pull(wait)) is not None:
         with sample:
             outcome.quality[sample.pts_ns] = psnr(luma(sample), made.frames[sample.pts_ns])

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from camera_servers import PASSWORD, USER, Page, hls_server, red_jpeg, web_server
+from camera_servers import PASSWORD, USER, HttpResponse, hls_server, red_jpeg, web_server
 from clips import make_clip
 from edgecam_core.camera.capture import Camera
 from edgecam_core.camera.captured_frame import CapturedFrame
@@ -21,7 +21,7 @@ from waiting import wait_until
 JPEG = red_jpeg()
 
 
-class Watched:
+class HttpCamera:
     """A camera with its frames and reports."""
 
     def __init__(self, **settings: object) -> None:
@@ -81,83 +81,83 @@ DIALECTS = {
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_every_variant_of_mjpeg_plays(dialect: str) -> None:
     content_type, piece = DIALECTS[dialect]
-    with web_server({"/video": Page(content_type, [piece], endless=True)}) as (port, _asked):
-        Watched(source=f"http://127.0.0.1:{port}/video").expect(5)
+    with web_server({"/video": HttpResponse(content_type, [piece], endless=True)}) as (port, _asked):
+        HttpCamera(source=f"http://127.0.0.1:{port}/video").expect(5)
 
 
 def test_a_still_image_is_requested_at_the_frame_rate() -> None:
-    with web_server({"/snapshot": Page("image/jpeg", [JPEG], length=True)}) as (port, asked):
-        Watched(source=f"http://127.0.0.1:{port}/snapshot?size=1", framerate=20.0).expect(4)
+    with web_server({"/snapshot": HttpResponse("image/jpeg", [JPEG], length=True)}) as (port, asked):
+        HttpCamera(source=f"http://127.0.0.1:{port}/snapshot?size=1", framerate=20.0).expect(4)
         assert len(asked) >= 5  # one more request to determine the type
         assert asked[0] == "/snapshot?size=1"
 
 
 def test_a_video_plays_under_any_name(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.mp4", codec="h264", pattern="red").read_bytes()
-    with web_server({"/video": Page("video/mp4", [clip], length=True)}) as (port, _asked):
-        Watched(source=f"http://127.0.0.1:{port}/video").expect(10)
-    with web_server({"/download": Page("application/octet-stream", [clip], length=True)}) as (port, _asked):
-        Watched(source=f"http://127.0.0.1:{port}/download").expect(10)
+    with web_server({"/video": HttpResponse("video/mp4", [clip], length=True)}) as (port, _asked):
+        HttpCamera(source=f"http://127.0.0.1:{port}/video").expect(10)
+    with web_server({"/download": HttpResponse("application/octet-stream", [clip], length=True)}) as (port, _asked):
+        HttpCamera(source=f"http://127.0.0.1:{port}/download").expect(10)
 
 
 def test_hls_plays_under_any_name(tmp_path: Path) -> None:
     with hls_server(tmp_path) as port:
         (tmp_path / "channel1").write_text((tmp_path / "live.m3u8").read_text())
-        Watched(source=f"http://127.0.0.1:{port}/channel1").expect(10)
+        HttpCamera(source=f"http://127.0.0.1:{port}/channel1").expect(10)
 
 
 def test_redirects_are_followed() -> None:
-    stream = Page(*DIALECTS["as it should be"][:1], [DIALECTS["as it should be"][1]], endless=True)
+    stream = HttpResponse(*DIALECTS["as it should be"][:1], [DIALECTS["as it should be"][1]], endless=True)
     pages = {
-        "/a": Page(status=302, location="/b?x=1"),
-        "/b": Page(status=307, location="video"),
+        "/a": HttpResponse(status=302, location="/b?x=1"),
+        "/b": HttpResponse(status=307, location="video"),
         "/video": stream,
-        "/loop": Page(status=301, location="/loop"),
+        "/loop": HttpResponse(status=301, location="/loop"),
     }
     with web_server(pages) as (port, _asked):
-        Watched(source=f"http://127.0.0.1:{port}/a").expect(3)
-        assert "redirects more than" in Watched(source=f"http://127.0.0.1:{port}/loop").expect_problem()
+        HttpCamera(source=f"http://127.0.0.1:{port}/a").expect(3)
+        assert "redirects more than" in HttpCamera(source=f"http://127.0.0.1:{port}/loop").expect_problem()
 
 
 @pytest.mark.parametrize("login", ["basic", "digest"])
 def test_passwords_with_any_character_log_in(login: str) -> None:
-    page = Page(DIALECTS["as it should be"][0], [DIALECTS["as it should be"][1]], endless=True, login=login)
-    snapshot = Page("image/jpeg", [JPEG], length=True, login=login)
+    page = HttpResponse(DIALECTS["as it should be"][0], [DIALECTS["as it should be"][1]], endless=True, login=login)
+    snapshot = HttpResponse("image/jpeg", [JPEG], length=True, login=login)
     with web_server({"/video": page, "/still": snapshot}) as (port, _asked):
         for path in ("video", "still"):
             source = f"http://127.0.0.1:{port}/{path}"
-            Watched(source=source, rtsp_user=USER, rtsp_password=PASSWORD).expect(2)
-        Watched(source=f"http://me:p%40ss%3A%2F%3F%23@127.0.0.1:{port}/video").expect(2)
-        refused = Watched(
+            HttpCamera(source=source, rtsp_user=USER, rtsp_password=PASSWORD).expect(2)
+        HttpCamera(source=f"http://me:p%40ss%3A%2F%3F%23@127.0.0.1:{port}/video").expect(2)
+        refused = HttpCamera(
             source=f"http://127.0.0.1:{port}/video", rtsp_user=USER, rtsp_password="wrong"
         ).expect_problem()
         assert "refuses this user and password" in refused
-        assert "requires a user and password" in Watched(source=f"http://127.0.0.1:{port}/video").expect_problem()
+        assert "requires a user and password" in HttpCamera(source=f"http://127.0.0.1:{port}/video").expect_problem()
 
 
 @pytest.mark.parametrize(
     ("page", "reported"),
     [
-        (Page("text/html", [b"<html>camera</html>"]), "is a web page, not video"),
-        (Page("application/json", [b"{}"]), "is application/json, not video"),
-        (Page("image/png", [b"\x89PNG\r\n\x1a\n" + b"0" * 600]), "only JPEG"),
-        (Page("video/mp4", [b""], length=True), "is empty"),
-        (Page(status=404), "HTTP status 404"),
-        (Page(status=503), "HTTP status 503"),
+        (HttpResponse("text/html", [b"<html>camera</html>"]), "is a web page, not video"),
+        (HttpResponse("application/json", [b"{}"]), "is application/json, not video"),
+        (HttpResponse("image/png", [b"\x89PNG\r\n\x1a\n" + b"0" * 600]), "only JPEG"),
+        (HttpResponse("video/mp4", [b""], length=True), "is empty"),
+        (HttpResponse(status=404), "HTTP status 404"),
+        (HttpResponse(status=503), "HTTP status 503"),
     ],
 )
-def test_a_file_that_is_not_a_video_is_reported(page: Page, reported: str) -> None:
+def test_a_file_that_is_not_a_video_is_reported(page: HttpResponse, reported: str) -> None:
     with web_server({"/x": page}) as (port, _asked):
-        assert reported in Watched(source=f"http://127.0.0.1:{port}/x").expect_problem()
+        assert reported in HttpCamera(source=f"http://127.0.0.1:{port}/x").expect_problem()
 
 
 def test_an_unreachable_server_is_reported_and_retried() -> None:
-    assert "is the server running" in Watched(source=f"http://127.0.0.1:{free_tcp_port()}/x").expect_problem()
+    assert "is the server running" in HttpCamera(source=f"http://127.0.0.1:{free_tcp_port()}/x").expect_problem()
 
 
 def test_a_silent_server_does_not_delay_the_stop() -> None:
-    with web_server({"/x": Page("multipart/x-mixed-replace", [], endless=True)}) as (port, asked):
-        watched = Watched(source=f"http://127.0.0.1:{port}/x")
+    with web_server({"/x": HttpResponse("multipart/x-mixed-replace", [], endless=True)}) as (port, asked):
+        watched = HttpCamera(source=f"http://127.0.0.1:{port}/x")
         wait_until(lambda: asked)
         before = time.monotonic()
         watched.camera.stop()

@@ -11,7 +11,7 @@ import cv2
 import pytest
 from clips import make_clip
 from edgecam_core.camera import record
-from edgecam_core.camera.record import Recorder, RecordSettings, pipeline_text
+from edgecam_core.camera.record import RecordSettings, VideoRecorder, pipeline_text
 from edgecam_core.errors import SettingError
 from edgecam_core.media import gst
 from full_disk import files_of_at_most
@@ -24,7 +24,7 @@ def frames(path: Path) -> int:
     return count
 
 
-def feed(push: Callable[[gst.Sample], None], text: str) -> int:
+def feed(push: Callable[[gst.MappedSample], None], text: str) -> int:
     """Push every buffer of a pipeline; returns their number."""
     pipeline = gst.Pipeline(f"{text} ! appsink name=sink sync=false")
     pipeline.start()
@@ -44,7 +44,7 @@ def feed(push: Callable[[gst.Sample], None], text: str) -> int:
 
 
 def test_b_frames_do_not_start_a_new_file(tmp_path: Path) -> None:
-    recorder = Recorder(RecordSettings(tmp_path, "camera"))
+    recorder = VideoRecorder(RecordSettings(tmp_path, "camera"))
     encode = "x264enc bframes=3 b-adapt=false speed-preset=veryfast key-int-max=20 ! h264parse"
     size = "video/x-raw,format=I420,width=160,height=120,framerate=25/1"
     pushed = feed(recorder.push, f"videotestsrc num-buffers=60 ! {size} ! {encode} ! video/x-h264,alignment=au")
@@ -55,7 +55,7 @@ def test_b_frames_do_not_start_a_new_file(tmp_path: Path) -> None:
 
 def test_a_camera_that_comes_back_starts_another_file_at_a_keyframe(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.mkv", frames=50, codec="h265")  # a keyframe every 10 frames
-    recorder = Recorder(RecordSettings(tmp_path / "out", "camera"))
+    recorder = VideoRecorder(RecordSettings(tmp_path / "out", "camera"))
     text = f"filesrc location={gst.quoted(str(clip))} ! matroskademux ! h265parse ! video/x-h265,alignment=au"
     feed(recorder.push, text)
     late = gst.Pipeline(f"{text} ! appsink name=sink sync=false")
@@ -85,14 +85,14 @@ def test_only_uncoded_frames_are_encoded(tmp_path: Path) -> None:
 def test_a_path_that_cannot_be_a_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SettingError, match=r"'output_directory'.*choose another folder"):
-        Recorder(RecordSettings(tmp_path / "file", "camera"))
+        VideoRecorder(RecordSettings(tmp_path / "file", "camera"))
 
 
 RAW = "videotestsrc num-buffers={} pattern=snow ! video/x-raw,format=I420,width=640,height=480,framerate=30/1"
 
 
 def test_a_full_disk_ends_the_recording_and_is_reported(tmp_path: Path) -> None:
-    recorder = Recorder(RecordSettings(tmp_path, "camera"))
+    recorder = VideoRecorder(RecordSettings(tmp_path, "camera"))
     encode = "x264enc tune=zerolatency speed-preset=ultrafast ! h264parse ! video/x-h264,alignment=au"
     with files_of_at_most(400_000):
         pushed = feed(recorder.push, f"{RAW.format(60)} ! {encode}")
@@ -104,7 +104,7 @@ def test_a_full_disk_ends_the_recording_and_is_reported(tmp_path: Path) -> None:
 
 
 def test_frames_that_a_slow_encoder_drops_are_counted(tmp_path: Path) -> None:
-    recorder = Recorder(RecordSettings(tmp_path, "camera"))
+    recorder = VideoRecorder(RecordSettings(tmp_path, "camera"))
     pushed = feed(recorder.push, RAW.format(60))  # as fast as possible
     (path,) = recorder.close()
     assert recorder.error == ""
@@ -116,10 +116,10 @@ def test_frames_that_a_slow_encoder_drops_are_counted(tmp_path: Path) -> None:
 def test_after_a_dropped_coded_frame_recording_resumes_at_a_keyframe(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recorder = Recorder(RecordSettings(tmp_path, "camera"))
+    recorder = VideoRecorder(RecordSettings(tmp_path, "camera"))
     count = 0
 
-    def push(sample: gst.Sample) -> None:
+    def push(sample: gst.MappedSample) -> None:
         nonlocal count
         # No disk here is slow enough for the real limit, so it is 0 for two frames between keyframes.
         monkeypatch.setattr(record, "_WAITING_CODED", -1 if count in (16, 17) else 64_000_000)
@@ -142,7 +142,7 @@ def test_completing_a_file_does_not_delay_the_camera(tmp_path: Path, monkeypatch
         finish(run)
 
     monkeypatch.setattr(record._Run, "finish", slow)
-    recorder = Recorder(RecordSettings(tmp_path, "camera"))
+    recorder = VideoRecorder(RecordSettings(tmp_path, "camera"))
     for width in (64, 96):  # another size starts another file
         size = f"video/x-raw,format=I420,width={width},height=48,framerate=30/1"
         assert feed(recorder.push, f"videotestsrc num-buffers=5 ! {size}") == 5

@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from camera_servers import RTSP_VIDEO, RtspServer, rtsp_server
+from camera_servers import RTSP_VIDEO, RtspCamera, rtsp_server
 from edgecam_core.camera.capture import Camera
 from edgecam_core.camera.captured_frame import CapturedFrame
 from edgecam_core.camera.settings import CameraSettings
@@ -75,7 +75,7 @@ INTERLACED = (
 
 
 def test_interlaced_frames_are_deinterlaced() -> None:
-    def combing(server: RtspServer, deinterlace: str) -> float:
+    def combing(server: RtspCamera, deinterlace: str) -> float:
         found: list[float] = []
 
         def take(frame: CapturedFrame) -> None:

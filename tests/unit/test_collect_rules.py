@@ -17,9 +17,9 @@ from edgecam_core.collect.rules import (
     WORTH,
     Disagree,
     Flicker,
-    Interval,
     Novel,
     OfClass,
+    Periodic,
     Uncertain,
     count_unmatched,
 )
@@ -43,9 +43,9 @@ def seen(seconds: float, *found: Detection, camera: str = "front", **values: obj
 def test_a_score_in_the_band_is_uncertain() -> None:
     rule = Uncertain(CollectorSettings())
     assert rule.examine(seen(0, cat(0.9), cat(0.2))) is None
-    finding = rule.examine(seen(1, cat(0.9), cat(0.58), cat(0.44)))
-    assert finding is not None
-    assert finding.value == 0.44
+    match = rule.examine(seen(1, cat(0.9), cat(0.58), cat(0.44)))
+    assert match is not None
+    assert match.value == 0.44
 
 
 def test_the_frame_in_which_a_track_was_lost_is_kept_when_it_is_found_again() -> None:
@@ -54,10 +54,10 @@ def test_the_frame_in_which_a_track_was_lost_is_kept_when_it_is_found_again() ->
     assert all(rule.examine(seen(second, *there)) is None for second in (0.0, 0.1))
     assert rule.examine(seen(0.2)) is None
     assert rule.examine(seen(0.3)) is None
-    finding = rule.examine(seen(0.4, *there))
-    assert finding is not None
-    assert finding.observation.stamp_ns == round(0.2 * SECOND)
-    assert finding.value == pytest.approx(0.3)
+    match = rule.examine(seen(0.4, *there))
+    assert match is not None
+    assert match.observation.stamp_ns == round(0.2 * SECOND)
+    assert match.value == pytest.approx(0.3)
     assert rule.examine(seen(0.5, *there)) is None
 
 
@@ -72,9 +72,9 @@ def test_a_label_that_changes_within_a_track_flickers_and_cameras_do_not_mix() -
     rule = Flicker(CollectorSettings())
     rule.examine(seen(0, cat(track="7")))
     assert rule.examine(seen(0.05, cat(label="dog", track="7"), camera="rear")) is None
-    finding = rule.examine(seen(0.1, cat(label="dog", track="7")))
-    assert finding is not None
-    assert finding.value == 0
+    match = rule.examine(seen(0.1, cat(label="dog", track="7")))
+    assert match is not None
+    assert match.value == 0
 
 
 def test_a_timeline_that_starts_over_is_not_a_gap() -> None:
@@ -91,12 +91,12 @@ def test_novel_disagree_class_and_interval() -> None:
     assert Novel(settings).examine(seen(0)) is None
     assert Disagree(settings).examine(seen(0, cat())) is None
     assert Disagree(settings).examine(seen(0, cat(), shadow=(cat(x=12),))) is None
-    finding = Disagree(settings).examine(seen(0, cat(), shadow=(cat(label="dog"),)))
-    assert finding is not None
-    assert finding.value == 2
+    match = Disagree(settings).examine(seen(0, cat(), shadow=(cat(label="dog"),)))
+    assert match is not None
+    assert match.value == 2
     assert OfClass(settings).examine(seen(0, cat())) is None
     assert OfClass(settings).examine(seen(0, cat(0.7, label="dog"))) is not None
-    interval = Interval(settings)
+    interval = Periodic(settings)
     kept = [second for second in range(31) if interval.examine(seen(second))]
     assert kept == [10, 20, 30]
     assert [second for second in (5, 14, 15, 25) if interval.examine(seen(second))] == [

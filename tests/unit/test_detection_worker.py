@@ -13,7 +13,7 @@ from edgecam_core.cache import lock
 from edgecam_core.errors import EdgecamError, ModelError
 from edgecam_core.models.detector import Detector, Prepared
 from edgecam_core.models.detector_settings import DetectorSettings
-from edgecam_core.models.worker import DetectionWorker, Job
+from edgecam_core.models.worker import DetectionJob, DetectionWorker
 from edgecam_core.types import Detections, Frame
 from tiny_models import color_detector, quadrants
 from waiting import wait_until
@@ -29,7 +29,7 @@ class Owner:
         self.gate = gate
         self.ready = threading.Event()
         self.changed = threading.Condition()
-        self.found: list[tuple[Job, Detections]] = []
+        self.found: list[tuple[DetectionJob, Detections]] = []
         self.errors: list[Exception] = []
         self.worker = DetectionWorker(self._load, lambda _: self.ready.set(), self._deliver, self._failed)
 
@@ -37,7 +37,7 @@ class Owner:
         progress("reading")
         return Detector.open(DetectorSettings(model=str(self.model), backend="onnxruntime", threads=1), progress)
 
-    def _deliver(self, job: Job, detections: Detections) -> None:
+    def _deliver(self, job: DetectionJob, detections: Detections) -> None:
         if self.gate is not None:
             self.gate.wait(PATIENCE)
         with self.changed:
@@ -66,7 +66,7 @@ def test_detections_come_with_their_image_and_tag(tmp_path: Path) -> None:
     owner = Owner(color_detector(tmp_path / "m.onnx"))
     owner.worker.start()
     assert owner.ready.wait(PATIENCE)
-    owner.worker.put(Job("front", frame(7), tag="header"))
+    owner.worker.put(DetectionJob("front", frame(7), tag="header"))
     owner.wait(lambda: len(owner.found) == 1)
     job, found = owner.found[0]
     assert (job.source, job.frame.stamp_ns, job.tag, len(found)) == ("front", 7, "header", 3)
@@ -78,8 +78,8 @@ def test_a_bad_image_is_counted_and_the_next_works(tmp_path: Path) -> None:
     owner = Owner(color_detector(tmp_path / "m.onnx"))
     owner.worker.start()
     assert owner.ready.wait(PATIENCE)
-    owner.worker.put(Job("a", too_wide()))
-    owner.worker.put(Job("b", frame()))
+    owner.worker.put(DetectionJob("a", too_wide()))
+    owner.worker.put(DetectionJob("b", frame()))
     owner.wait(lambda: len(owner.found) == 1)
     owner.worker.close()
     assert owner.found[0][0].source == "b"
@@ -91,9 +91,9 @@ def test_a_bad_image_does_not_affect_the_rest_of_its_batch(tmp_path: Path) -> No
     owner = Owner(color_detector(tmp_path / "m.onnx", batch=4), gate)
     owner.worker.start()
     assert owner.ready.wait(PATIENCE)
-    owner.worker.put(Job("first", frame()))  # the worker blocks while it delivers this one
+    owner.worker.put(DetectionJob("first", frame()))  # the worker blocks while it delivers this one
     for source, image in (("a", frame()), ("bad", frame()), ("bad", too_wide()), ("c", frame())):
-        owner.worker.put(Job(source, image))
+        owner.worker.put(DetectionJob(source, image))
     gate.set()
     owner.wait(lambda: len(owner.found) == 3)
     owner.worker.close()
@@ -106,11 +106,11 @@ def test_a_slow_consumer_gets_the_newest(tmp_path: Path) -> None:
     owner = Owner(color_detector(tmp_path / "m.onnx"), gate)
     owner.worker.start()
     assert owner.ready.wait(PATIENCE)
-    owner.worker.put(Job("a", frame(0)))
+    owner.worker.put(DetectionJob("a", frame(0)))
     while owner.worker.meters["infer"].count == 0:  # until the first one is being delivered
         threading.Event().wait(0.01)
     for stamp in range(1, 50):
-        owner.worker.put(Job("a", frame(stamp)))
+        owner.worker.put(DetectionJob("a", frame(stamp)))
     gate.set()
     owner.wait(lambda: len(owner.found) == 2)
     owner.worker.close()
@@ -138,11 +138,11 @@ def test_the_next_image_is_prepared_during_the_inference(tmp_path: Path, monkeyp
 
     monkeypatch.setattr(detector.runner, "infer", held)
     monkeypatch.setattr(detector, "prepare", noted)
-    owner.worker.put(Job("a", frame(0)))
+    owner.worker.put(DetectionJob("a", frame(0)))
     assert working.wait(PATIENCE)
     for stamp in range(1, 10):  # all but one would be prepared for nothing
-        owner.worker.put(Job("a", frame(stamp)))
-    owner.worker.put(Job("b", frame(10)))
+        owner.worker.put(DetectionJob("a", frame(stamp)))
+    owner.worker.put(DetectionJob("b", frame(10)))
     assert [image.stamp_ns for image in prepared] == [0, 1, 10]  # while the first one is processed
     proceed.set()
     owner.wait(lambda: len(owner.found) == 3)
@@ -167,13 +167,13 @@ def test_loading_a_model_is_retried(tmp_path: Path) -> None:
     wait_until(lambda: tries["all"] > 3, PATIENCE)
     assert isinstance(worker.problem, ModelError)
     assert len(refused) == 1  # reported once for all retries
-    worker.put(Job("a", frame()))
+    worker.put(DetectionJob("a", frame()))
     assert worker.drops.totals() == {"dropped without a model": 1}
     (tmp_path / "new").mkdir()
     color_detector(tmp_path / "new" / "m.onnx").rename(tmp_path / "m.onnx")
     assert owner.ready.wait(PATIENCE)
     assert worker.problem is None
-    worker.put(Job("a", frame()))
+    worker.put(DetectionJob("a", frame()))
     owner.wait(lambda: len(owner.found) == 1)
     worker.close()
     assert owner.errors == []
@@ -227,13 +227,13 @@ def test_a_wait_for_another_process_is_reported_and_ends_with_the_worker(tmp_pat
 def test_an_error_while_delivering_reaches_the_owner(tmp_path: Path) -> None:
     owner = Owner(color_detector(tmp_path / "m.onnx"))
 
-    def broken(job: Job, found: Detections) -> None:
+    def broken(job: DetectionJob, found: Detections) -> None:
         raise RuntimeError("the owner is broken")
 
     worker = DetectionWorker(owner._load, lambda _: owner.ready.set(), broken, owner._failed)
     worker.start()
     assert owner.ready.wait(PATIENCE)
-    worker.put(Job("a", frame()))
+    worker.put(DetectionJob("a", frame()))
     owner.wait(lambda: len(owner.errors) == 1)
     with pytest.raises(RuntimeError, match="the owner is broken"):
         raise owner.errors[0]
@@ -245,7 +245,7 @@ def test_overload_is_shared_fairly_and_keeps_no_backlog(tmp_path: Path) -> None:
     alive: set[int] = set()
     made = number = 0
 
-    def slow(job: Job, found: Detections) -> None:
+    def slow(job: DetectionJob, found: Detections) -> None:
         """Takes as long as two rounds of all sources, independent of the machine's speed."""
         served[job.source] += 1
         begin = number
@@ -263,7 +263,7 @@ def test_overload_is_shared_fairly_and_keeps_no_backlog(tmp_path: Path) -> None:
             made += 1
             alive.add(made)
             weakref.finalize(pixels, alive.discard, made)
-            worker.put(Job(name, Frame.from_array(pixels, "bgr8", number)))
+            worker.put(DetectionJob(name, Frame.from_array(pixels, "bgr8", number)))
         del pixels
         most_alive = max(most_alive, len(alive))
         time.sleep(0.001)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgecam_ros.duplicates import DuplicateNodes, Process, duplicate_text, process_of
+from edgecam_ros.duplicates import DuplicateNodes, NodeProcess, duplicate_text, process_of
 
 
 def report(found: DuplicateNodes, host: str, pid: int, *times: float) -> None:
@@ -15,7 +15,7 @@ def test_two_processes_that_report_in_turn_are_named_by_host() -> None:
     for second in range(4):
         report(found, "jetson", 7, second)
         report(found, "desk", 9, second + 0.5)
-    assert found.found(4.0) == {"camera/camera_driver": [Process("desk", "9"), Process("jetson", "7")]}
+    assert found.found(4.0) == {"camera/camera_driver": [NodeProcess("desk", "9"), NodeProcess("jetson", "7")]}
     text = duplicate_text("camera/camera_driver", found.found(4.0)["camera/camera_driver"])
     assert text == "2 nodes are named /camera/camera_driver: desk (pid 9), jetson (pid 7); their topics mix"
 
@@ -37,7 +37,7 @@ def test_a_duplicate_that_is_gone_is_forgotten() -> None:
 def test_old_names_are_forgotten() -> None:
     found = DuplicateNodes()
     for second in range(1000):
-        found.add(f"node{second}", Process("desk", "9"), second)
+        found.add(f"node{second}", NodeProcess("desk", "9"), second)
     assert len(found._seen) <= 4
 
 

@@ -26,7 +26,7 @@ def dog(x: float, y: float = 0.5, *, track: str = "1", score: float = 0.8, label
     return Detection(label, 0, score, (left, top, left + 100, top + 100), track)
 
 
-class Scene:
+class EngineScene:
     """An engine with one rule, and the number of the frame it is at."""
 
     def __init__(self, *rules: str, **settings: object) -> None:
@@ -37,7 +37,7 @@ class Scene:
         self.full: list[Event] = []
         self.frame = 0
 
-    def see(self, *found: Detection, camera: str = "", frames: int = 1) -> Scene:
+    def see(self, *found: Detection, camera: str = "", frames: int = 1) -> EngineScene:
         for _ in range(frames):
             events = self.engine.process(camera, self.stamp, "lens", SIZE, list(found))
             self.full += events
@@ -46,7 +46,7 @@ class Scene:
             self.stamp += STEP
         return self
 
-    def walk(self, places: Iterable[float | None], **fields: object) -> Scene:
+    def walk(self, places: Iterable[float | None], **fields: object) -> EngineScene:
         for x in places:
             self.see(*([] if x is None else [dog(x, **fields)]))  # type: ignore[arg-type]
         return self
@@ -100,7 +100,7 @@ IN, OUT = 0.25, 0.75
     ],
 )
 def test_one_object(rule: str, places: list[float | None], expected: list[tuple[int, str]]) -> None:
-    assert Scene(f"a: {rule}").walk(places).events == expected
+    assert EngineScene(f"a: {rule}").walk(places).events == expected
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_one_object(rule: str, places: list[float | None], expected: list[tuple[
     ],
 )
 def test_counts(rule: str, counts: list[int], expected: list[tuple[int, str]]) -> None:
-    scene = Scene(f"a: {rule}")
+    scene = EngineScene(f"a: {rule}")
     for count in counts:
         scene.see(*(dog(0.6 + 0.1 * number, track=str(number)) for number in range(count)))
     if rule == "dog count above 2 hysteresis=1":  # ends at 1, which is not above 2 - 1
@@ -125,26 +125,26 @@ def test_counts(rule: str, counts: list[int], expected: list[tuple[int, str]]) -
 
 
 def test_a_crossing_outside_the_line_segment_does_not_count() -> None:
-    scene = Scene("a: dog crosses gate")
+    scene = EngineScene("a: dog crosses gate")
     for x in (0.4, 0.6, 0.6):
         scene.see(dog(x, 0.1))
     assert scene.events == []
 
 
 def test_an_event_contains_the_object_and_its_times() -> None:
-    scene = Scene("gate: dog crosses gate").walk([0.4, 0.6, 0.6])
+    scene = EngineScene("gate: dog crosses gate").walk([0.4, 0.6, 0.6])
     begin, end = scene.full
     assert (begin.rule, begin.kind, begin.zone, begin.label, begin.track_id) == ("gate", "crosses", "gate", "dog", "1")
     assert (begin.detail, begin.score, begin.frame_id) == ("left-to-right", 0.8, "lens")
     assert begin.box == dog(0.6).box
     assert begin.id == end.id
     assert begin.stamp_ns == end.stamp_ns == START + 2 * STEP
-    counted = Scene("a: cat|dog count above 0").see(dog(IN), frames=2).full[0]
+    counted = EngineScene("a: cat|dog count above 0").see(dog(IN), frames=2).full[0]
     assert (counted.label, counted.detail, counted.box, counted.track_id) == ("cat|dog", "1", None, "")
 
 
 def test_a_higher_score_of_the_object_is_reported() -> None:
-    scene = Scene("a: dog enters left")
+    scene = EngineScene("a: dog enters left")
     for score in (0.5, 0.6, 0.7, 0.65, 0.71, 0.9):
         scene.see(dog(IN, score=score))
     assert [(one.state, one.score) for one in scene.full] == [(BEGIN, 0.6), (BETTER, 0.7), (BETTER, 0.9)]
@@ -152,14 +152,14 @@ def test_a_higher_score_of_the_object_is_reported() -> None:
 
 
 def test_two_objects_have_two_events() -> None:
-    scene = Scene("a: dog enters left")
+    scene = EngineScene("a: dog enters left")
     scene.see(dog(0.2), dog(0.4, track="2"), frames=2).see(dog(0.2), dog(0.8, track="2"), frames=2)
     assert [(one.state, one.track_id) for one in scene.full] == [(BEGIN, "1"), (BEGIN, "2"), (END, "2")]
     assert scene.engine.lasting == 1
 
 
 def test_an_object_that_gets_a_new_track_id_is_the_same_object() -> None:
-    scene = Scene("a: dog enters left", "b: dog leaves left")
+    scene = EngineScene("a: dog enters left", "b: dog leaves left")
     scene.see(dog(IN, track="1"), frames=3).see(frames=2).see(dog(IN + 0.01, track="7"), frames=8)
     assert [(one.state, one.track_id) for one in scene.full] == [(BEGIN, "1")]
     scene.see(dog(0.45, track="9"), dog(IN, track="7"), frames=2)
@@ -167,16 +167,16 @@ def test_an_object_that_gets_a_new_track_id_is_the_same_object() -> None:
 
 
 def test_the_cooldown_starts_when_the_event_ends() -> None:
-    scene = Scene("a: dog enters left frames=1/1 cooldown=500ms")
+    scene = EngineScene("a: dog enters left frames=1/1 cooldown=500ms")
     scene.walk([IN, OUT, IN, OUT, OUT, OUT, IN, OUT])
     assert scene.events == [(0, B), (1, E), (6, B), (7, E)]
     assert scene.engine.counters.totals() == {"not begun: cooldown or schedule": 1}
 
 
 def test_a_lasting_condition_begins_when_the_cooldown_is_over() -> None:
-    scene = Scene("a: dog stays 100ms in left frames=1/1 cooldown=500ms").walk([IN, IN, OUT, *[IN] * 6])
+    scene = EngineScene("a: dog stays 100ms in left frames=1/1 cooldown=500ms").walk([IN, IN, OUT, *[IN] * 6])
     assert scene.events == [(1, B), (2, E), (7, B)]
-    scene = Scene("a: dog stays 100ms in left frames=1/1 cooldown=500ms").walk(
+    scene = EngineScene("a: dog stays 100ms in left frames=1/1 cooldown=500ms").walk(
         [IN, IN, OUT, IN, IN, OUT, OUT, OUT, OUT]
     )
     assert scene.events == [(1, B), (2, E)]
@@ -184,25 +184,25 @@ def test_a_lasting_condition_begins_when_the_cooldown_is_over() -> None:
 
 def test_outside_the_schedule_no_event_begins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edgecam_core.events.schedule.Schedule.covers", lambda _, stamp: stamp >= START + 4 * STEP)
-    assert Scene("a: dog enters left frames=1/1 schedule=Sat").walk([IN, IN, OUT, OUT, IN]).events == [(4, B)]
-    assert Scene("a: dog count above 0 frames=1/1 schedule=Sat").walk([IN] * 6).events == [(4, B)]
+    assert EngineScene("a: dog enters left frames=1/1 schedule=Sat").walk([IN, IN, OUT, OUT, IN]).events == [(4, B)]
+    assert EngineScene("a: dog count above 0 frames=1/1 schedule=Sat").walk([IN] * 6).events == [(4, B)]
 
 
 def test_zones_of_one_camera() -> None:
-    scene = Scene("a: dog enters porch")
+    scene = EngineScene("a: dog enters porch")
     scene.see(dog(IN), camera="rear", frames=3).see(dog(IN), camera="front", frames=3)
     assert [one.camera for one in scene.full] == ["front"]
 
 
 def test_the_lower_edge_of_the_box_can_count() -> None:
     zones = ("floor: 0,0.55 1,0.55 1,1 0,1",)
-    assert Scene("a: dog enters floor", zones=zones).walk([IN] * 3).events == []
-    assert Scene("a: dog enters floor point=bottom", zones=zones).walk([IN] * 3).events == [(1, B)]
-    assert Scene("a: dog enters floor point=bottom", zones=zones).see(dog(IN, 0.99), frames=3).events == [(1, B)]
+    assert EngineScene("a: dog enters floor", zones=zones).walk([IN] * 3).events == []
+    assert EngineScene("a: dog enters floor point=bottom", zones=zones).walk([IN] * 3).events == [(1, B)]
+    assert EngineScene("a: dog enters floor point=bottom", zones=zones).see(dog(IN, 0.99), frames=3).events == [(1, B)]
 
 
 def test_a_clock_that_goes_back_starts_over() -> None:
-    scene = Scene("a: dog stays 300ms in left").see(dog(IN), frames=6)
+    scene = EngineScene("a: dog stays 300ms in left").see(dog(IN), frames=6)
     scene.stamp = START - 10 * SECOND
     scene.see(dog(IN), frames=3)
     assert scene.events == [(3, B), (6, E)]
@@ -213,7 +213,7 @@ def test_a_clock_that_goes_back_starts_over() -> None:
 
 
 def test_single_late_and_repeated_frames_are_left_out() -> None:
-    scene = Scene("a: dog enters left frames=1/1").see(dog(IN), frames=3)
+    scene = EngineScene("a: dog enters left frames=1/1").see(dog(IN), frames=3)
     scene.stamp -= 2 * STEP
     scene.see(dog(OUT), frames=2)
     assert scene.events == [(0, B)]
@@ -221,14 +221,14 @@ def test_single_late_and_repeated_frames_are_left_out() -> None:
 
 
 def test_time_without_frames_does_not_count() -> None:
-    scene = Scene("a: dog absent 20s", "b: dog enters left", max_gap=5.0).see(dog(IN), frames=2)
+    scene = EngineScene("a: dog absent 20s", "b: dog enters left", max_gap=5.0).see(dog(IN), frames=2)
     scene.stamp += 60 * SECOND
     scene.see(frames=2)
     assert [(one.rule, one.state) for one in scene.full] == [("b", BEGIN), ("b", END)]
 
 
 def test_detections_without_ids_are_tracked_here() -> None:
-    scene = Scene("a: dog enters left")
+    scene = EngineScene("a: dog enters left")
     scene.walk([IN, IN], track="")
     assert scene.engine.untracked == []
     scene.walk([IN] * 6, track="")
@@ -239,14 +239,14 @@ def test_detections_without_ids_are_tracked_here() -> None:
 
 
 def test_unconfirmed_detections_of_a_tracking_detector_are_left_out() -> None:
-    scene = Scene("a: dog enters left").see(dog(OUT), frames=2)
+    scene = EngineScene("a: dog enters left").see(dog(OUT), frames=2)
     scene.see(dog(IN, track=""), frames=8)
     assert scene.events == []
     assert scene.engine.untracked == []
 
 
 def test_changed_rules_end_their_events_and_start_over() -> None:
-    scene = Scene("a: dog enters left").see(dog(IN), frames=2)
+    scene = EngineScene("a: dog enters left").see(dog(IN), frames=2)
     settings = scene.engine.settings
     assert scene.engine.update(settings.changed(pre_roll=1.0)) == []
     assert scene.engine.lasting == 1

@@ -1,4 +1,4 @@
-"""The project's own checks find banned words, imports against the direction and import cycles."""
+"""The checks of `make lint` find banned words, repeated class names, imports against the direction and circles."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import checkout
 import pytest
 import yaml
 
-from scripts import lint_imports, lint_words
+from scripts import lint_classes, lint_imports, lint_words
 
 ROOT = Path(__file__).parents[2]
 BANNED, ALLOWED = lint_words.rules()
@@ -73,6 +73,17 @@ def test_an_import_cycle_is_found_also_inside_functions(tmp_path: Path) -> None:
     write(tmp_path, "edgecam_core.a", "from edgecam_core import b")
     write(tmp_path, "edgecam_core.b", "def f():\n    from edgecam_core.a import x")
     assert "circle" in lint_imports.findings(tmp_path)[0]
+
+
+def test_a_class_name_with_two_definitions_is_found() -> None:
+    modules = [
+        ("src/a.py", "class Sample: ..."),
+        ("src/b.py", "if sys.platform == 'linux':\n    class Sample: ...\nclass Other: ..."),
+        ("tests/c.py", "class TestEnd: ..."),
+        ("tests/d.py", "class TestEnd: ...\ndef f():\n    class Sample: ..."),
+    ]
+    (found,) = lint_classes.findings(modules)
+    assert found.startswith("src/a.py: class Sample is also defined in src/b.py")
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ from edgecam_training.improve.measure import false_alarms
 from edgecam_training.improve.precision import check_parity
 from edgecam_training.improve.remote import RemoteError, improve_on
 from edgecam_training.improve.report import write_html
-from edgecam_training.improve.statistics import Hits, Interval, average_precision, compare, match
+from edgecam_training.improve.statistics import ConfidenceInterval, Hits, average_precision, compare, match
 from full_disk import files_of_at_most
 from network import free_tcp_port
 from tiny_models import color_detector
@@ -507,7 +507,7 @@ def test_what_is_missing_is_counted() -> None:
 
 
 def test_the_verdict_needs_a_difference_above_zero_and_no_label_that_loses() -> None:
-    clear, unclear = Interval(0.2, 0.05, 0.4), Interval(0.2, -0.01, 0.4)
+    clear, unclear = ConfidenceInterval(0.2, 0.05, 0.4), ConfidenceInterval(0.2, -0.01, 0.4)
     alarms = (0.0, 0.4), 0.5
     assert judge([], clear, {"dog": 0.8}, {"dog": 0.79}, 0.02, *alarms).passed
     assert not judge([], unclear, {}, {}, 0.02, *alarms).passed
@@ -517,7 +517,7 @@ def test_the_verdict_needs_a_difference_above_zero_and_no_label_that_loses() -> 
 
 
 def test_a_model_with_many_wrong_boxes_is_refused_however_good_its_average_precision_is() -> None:
-    clear = Interval(0.3, 0.2, 0.4)
+    clear = ConfidenceInterval(0.3, 0.2, 0.4)
     refused = judge([], clear, {}, {}, 0.02, (0.0, 15.84), 0.5)
     assert not refused.passed
     assert "15.84 wrong boxes of the learned labels per image" in " ".join(refused.reasons)

@@ -146,7 +146,7 @@ def test_a_failure_is_reported_and_the_watch_continues(
     assert found.state == proposal.FAILED
 
 
-class Ended(Exception):
+class StopWatching(Exception):
     """Ends the watch, which otherwise runs until it is interrupted."""
 
 
@@ -162,11 +162,11 @@ def test_a_full_disk_is_reported_and_the_review_is_used_once_there_is_space(
         if "trying again" in text:
             disk.close()  # free some space
         if "pending" in text:
-            raise Ended
+            raise StopWatching
 
     watch = Watch(Request(collection.root, "store:door", tmp_path / "run"), "door", store, Improving(tmp_path), say)
     disk.enter_context(files_of_at_most(10))
-    with disk, pytest.raises(Ended):
+    with disk, pytest.raises(StopWatching):
         watch.run(period=0.0, retry=0.0)
     assert [text for text in lines if "trying again" in text] == lines[:1]
     assert "the disk is full; free some space" in lines[0]

@@ -20,7 +20,7 @@ from edgecam_core.inference.onnxruntime_runner import OnnxRuntimeRunner, cpu_ses
 from edgecam_core.inference.onnxruntime_tensorrt import provider_options
 from edgecam_core.models.detector import Detector
 from edgecam_core.models.detector_settings import DetectorSettings
-from edgecam_core.models.worker import DetectionWorker, Job
+from edgecam_core.models.worker import DetectionJob, DetectionWorker
 from edgecam_core.types import Frame
 from onnx import TensorProto, helper
 from tiny_models import color_detector, quadrants, save
@@ -194,7 +194,7 @@ def test_a_worker_loads_runs_and_closes_a_runner_in_one_thread(tmp_path: Path, m
     )
     worker.start()
     assert loaded.wait(DISCOVERY)
-    worker.put(Job("front", Frame.from_array(quadrants(64, 48), "bgr8")))
+    worker.put(DetectionJob("front", Frame.from_array(quadrants(64, 48), "bgr8")))
     assert delivered.wait(DISCOVERY)
     worker.close()
     assert seen == {name: {"detection"} for name in seen}

@@ -19,7 +19,7 @@ import pytest
 import recordings as made
 from edgecam_core.cache import lock, write
 from edgecam_core.camera import calibration, record
-from edgecam_core.camera.record import Recorder, RecordSettings
+from edgecam_core.camera.record import RecordSettings, VideoRecorder
 from edgecam_core.collect.collection import Collection
 from edgecam_core.collect.records import KeptFrame
 from edgecam_core.errors import EdgecamError
@@ -46,7 +46,7 @@ JPEG = cv2.imencode(".jpg", PIXELS)[1].tobytes()
 
 
 def write_camera_recording(folder: Path) -> None:
-    recorder = Recorder(RecordSettings(folder, "camera", split_seconds=0.4))
+    recorder = VideoRecorder(RecordSettings(folder, "camera", split_seconds=0.4))
     text = "videotestsrc num-buffers=30 ! video/x-raw,format=I420,width=64,height=48,framerate=25/1"
     source = gst.Pipeline(f"{text} ! appsink name=sink sync=false")
     source.start()
@@ -63,7 +63,7 @@ def write_camera_recording(folder: Path) -> None:
     assert all(path.stat().st_size and not path.is_symlink() for path in written)
 
 
-def _waiting(recorder: Recorder) -> int:
+def _waiting(recorder: VideoRecorder) -> int:
     """Bytes that the encoder has not yet taken."""
     run = recorder._run
     return 0 if run is None else int(run._source.get_property("current-level-bytes"))
@@ -117,7 +117,9 @@ WRITERS: dict[str, Callable[[Path], object]] = {
     "recorder": write_rolling_recording,
     "single file": lambda folder: made.write(folder / "one.mcap", made.image_messages(3)),
     "calibration": lambda folder: calibration.save(CALIBRATION, folder / "camera.yaml", "camera"),
-    "SDP": lambda folder: sdp.write_file(str(folder / "x.sdp"), sdp.Description("192.0.2.7", 5000, 96, "h265"), 1, 1),
+    "SDP": lambda folder: sdp.write_file(
+        str(folder / "x.sdp"), sdp.SessionDescription("192.0.2.7", 5000, 96, "h265"), 1, 1
+    ),
     "collection": write_collection,
     "event": write_event,
     "clip": write_clip,

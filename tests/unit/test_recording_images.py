@@ -80,7 +80,7 @@ def test_a_loop_plays_until_it_is_stopped(tmp_path: Path) -> None:
     assert seen == (seen[:3] * 3)[:8]
 
 
-class Watched:
+class PlayedCamera:
     """A camera with the frames it delivered."""
 
     def __init__(self, source: str, **values: object) -> None:
@@ -111,7 +111,7 @@ class Watched:
 def test_the_camera_delivers_the_recorded_frames_bit_by_bit(tmp_path: Path) -> None:
     messages = made.image_messages(12)
     path = made.write(tmp_path / "a b.mcap", messages)
-    found = Watched(f"mcap://{path}?topic=/camera/image_raw").all()
+    found = PlayedCamera(f"mcap://{path}?topic=/camera/image_raw").all()
     assert [one.stamp_ns for one in found] == [images.image(one.data).stamp_ns for one in messages]
     for frame, pixels in zip(found, made.frames(12), strict=True):
         assert np.array_equal(frame.array(), pixels)
@@ -124,7 +124,7 @@ def test_other_encodings_are_played(tmp_path: Path, encoding: str) -> None:
     pixels = np.ascontiguousarray(cv2.cvtColor(bgr, code))
     kind = made.topic("/image")
     path = made.write(tmp_path / "x.mcap", [Message(kind, STAMP, STAMP, made.image(pixels, STAMP, encoding))])
-    (frame,) = Watched(f"mcap://{path}").all()
+    (frame,) = PlayedCamera(f"mcap://{path}").all()
     expected = Frame.from_array(pixels, encoding).bgr()
     assert np.array_equal(frame.array(), expected)
 
@@ -133,7 +133,7 @@ def test_recorded_jpeg_is_shown(tmp_path: Path) -> None:
     kind = made.topic("/camera/image_raw/compressed", made.COMPRESSED_TYPE)
     jpegs = [cv2.imencode(".jpg", pixels)[1].tobytes() for pixels in made.frames(4)]
     messages = [Message(kind, STAMP + n, STAMP + n, made.compressed(jpeg, STAMP + n)) for n, jpeg in enumerate(jpegs)]
-    found = Watched(f"mcap://{made.write(tmp_path / 'x.mcap', messages)}").all()
+    found = PlayedCamera(f"mcap://{made.write(tmp_path / 'x.mcap', messages)}").all()
     assert [one.stamp_ns for one in found] == [STAMP, STAMP + 1, STAMP + 2, STAMP + 3]
     assert np.array_equal(found[2].array(), cv2.imdecode(np.frombuffer(jpegs[2], np.uint8), cv2.IMREAD_COLOR))
 
@@ -141,7 +141,7 @@ def test_recorded_jpeg_is_shown(tmp_path: Path) -> None:
 def test_stamps_can_be_the_current_time_and_a_loop_continues(tmp_path: Path) -> None:
     path = made.write(tmp_path / "x.mcap", made.image_messages(3))
     before = time.time_ns()
-    watched = Watched(f"mcap://{path}?stamps=now", loop=True)
+    watched = PlayedCamera(f"mcap://{path}?stamps=now", loop=True)
     stamps = [one.stamp_ns for one in watched.until(lambda: len(watched.frames) >= 8)]
     assert before < stamps[0]
     assert stamps == sorted(set(stamps))
@@ -149,7 +149,7 @@ def test_stamps_can_be_the_current_time_and_a_loop_continues(tmp_path: Path) -> 
 
 def test_steps_release_one_frame_each(tmp_path: Path) -> None:
     path = made.write(tmp_path / "x.mcap", made.image_messages(5))
-    watched = Watched(f"mcap://{path}?step=true")
+    watched = PlayedCamera(f"mcap://{path}?step=true")
     watched.camera.start()
     wait_until(lambda: watched.camera.can_step, what="the source to open")
     for count in range(1, 6):
@@ -260,10 +260,10 @@ def test_recorded_coded_video_is_stored_as_it_is_and_decoded(tmp_path: Path, cod
     assert [one.data.tobytes() for one in stored] == units
     assert {one.format for one in stored} == {codec}
     assert path.stat().st_size < 2 * sum(map(len, units)) + 20_000
-    found = Watched(f"mcap://{path}").all()
+    found = PlayedCamera(f"mcap://{path}").all()
     assert [one.stamp_ns for one in found] == stamps
     assert len({one.array().tobytes() for one in found}) > 10  # the ball moves
-    late = Watched(f"mcap://{path}?start=0.35").all()  # between two keyframes
+    late = PlayedCamera(f"mcap://{path}?start=0.35").all()  # between two keyframes
     assert [one.stamp_ns for one in late] == stamps[10:]
 
 

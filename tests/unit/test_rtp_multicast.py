@@ -21,7 +21,7 @@ GROUP = "239.72.7.2"
 
 def description(folder: Path, port: int, address: str = GROUP, extra: str = "") -> Path:
     path = folder / "group.sdp"
-    made = sdp.write(sdp.Description(address, port, 96, "h265"))
+    made = sdp.write(sdp.SessionDescription(address, port, 96, "h265"))
     path.write_text(made + (f"{extra}\r\n" if extra else ""))
     return path
 

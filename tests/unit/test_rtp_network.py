@@ -15,14 +15,14 @@ from edgecam_core.rtp.receiver import Receiver
 from edgecam_core.rtp.relay import Conditions, Fate, Relay
 from edgecam_core.rtp.rtp_session import RtpSession
 from network import free_udp_port
-from rtp_scene import Feed, Reader, coded_stream, pixels_of, psnr, receiving, sending
+from rtp_scene import FrameSource, Reader, coded_stream, pixels_of, psnr, receiving, sending
 from waiting import wait_until
 
 
 @contextmanager
 def link(
     conditions: Conditions, sender: dict[str, object] | None = None, **values: object
-) -> Iterator[tuple[Relay, Feed, Receiver, Reader]]:
+) -> Iterator[tuple[Relay, FrameSource, Receiver, Reader]]:
     """A sender, a bad network, a receiver; with long timeouts, so that a busy machine is not taken for packet loss."""
     port = free_udp_port()
     with (
@@ -33,7 +33,7 @@ def link(
         yield relay, feed, receiver, reader
 
 
-def assert_all_right(feed: Feed, reader: Reader) -> None:
+def assert_all_right(feed: FrameSource, reader: Reader) -> None:
     """Every frame shown matches its stamp and its original."""
     assert reader.newest is not None
     for stamp, index, _ in reader.seen:

@@ -44,7 +44,7 @@ class ReceivedFrame(NamedTuple):
     quality: float
 
 
-class Stream:
+class NumberedStream:
     """Sends numbered frames, each after the previous one is coded, and evaluates every received frame."""
 
     def __init__(self) -> None:
@@ -135,8 +135,8 @@ class Stream:
 
 
 @pytest.fixture(scope="module")
-def stream() -> Iterator[Stream]:
-    made = Stream()
+def stream() -> Iterator[NumberedStream]:
+    made = NumberedStream()
     try:
         yield made
         assert made.wrong == 0
@@ -158,11 +158,11 @@ def stream() -> Iterator[Stream]:
     ],
     ids=["0.1 %", "1 %", "5 %", "bursts of 5 at 5 %", "20 ms jitter", "everything"],
 )
-def test_frames_are_good_under_these_conditions(stream: Stream, conditions: Conditions, share: float) -> None:
+def test_frames_are_good_under_these_conditions(stream: NumberedStream, conditions: Conditions, share: float) -> None:
     assert stream.phase(conditions, 100) >= share
 
 
-def test_after_an_outage_of_three_seconds(stream: Stream) -> None:
+def test_after_an_outage_of_three_seconds(stream: NumberedStream) -> None:
     stream.relay.conditions = Conditions(down=True)
     end = time.monotonic() + 3.0
     wait_until(lambda: time.monotonic() >= end)
@@ -172,19 +172,19 @@ def test_after_an_outage_of_three_seconds(stream: Stream) -> None:
     assert stream.settle() <= begin + INTERVAL
 
 
-def test_after_a_sender_was_killed_and_another_started(stream: Stream) -> None:
+def test_after_a_sender_was_killed_and_another_started(stream: NumberedStream) -> None:
     begin, streams = stream.restart_sender(), stream.receiver.stats().streams
     assert stream.settle() <= begin + INTERVAL
     assert stream.receiver.stats().streams == streams + 1
 
 
-def test_a_receiver_that_starts_late(stream: Stream) -> None:
+def test_a_receiver_that_starts_late(stream: NumberedStream) -> None:
     stream.restart_receiver()
     begin = stream.next
     assert stream.settle() <= begin + INTERVAL
 
 
-def test_no_buffer_grows(stream: Stream) -> None:
+def test_no_buffer_grows(stream: NumberedStream) -> None:
     def used() -> tuple[int, int]:
         return threading.active_count(), len(os.listdir("/proc/self/fd"))
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from edgecam_core.errors import SettingError
 from edgecam_core.rtp import clock, sdp
-from edgecam_core.rtp.sdp import Description
+from edgecam_core.rtp.sdp import SessionDescription
 
-FULL = Description(
+FULL = SessionDescription(
     address="239.1.2.3",
     port=5004,
     payload_type=97,
@@ -27,7 +27,7 @@ def test_a_written_description_is_read_back() -> None:
     assert "c=IN IP4 239.1.2.3/4\r\n" in text
     assert "b=AS:2000\r\n" in text
     read = sdp.parse(text)
-    assert read == Description(**{**vars(FULL), "bitrate": 0})
+    assert read == SessionDescription(**{**vars(FULL), "bitrate": 0})
     assert sdp.stamp_id(read.extensions) == 3
 
 
@@ -71,7 +71,7 @@ def test_the_file_is_never_written_through_a_link(tmp_path: Path) -> None:
     mine.write_text("precious")
     for name in ("x.sdp.part", "x.sdp"):
         (tmp_path / name).symlink_to(mine)
-    sdp.write_file(str(path), sdp.Description("192.0.2.7", 5000, 96, "h265"), 1, 1)
+    sdp.write_file(str(path), sdp.SessionDescription("192.0.2.7", 5000, 96, "h265"), 1, 1)
     assert mine.read_text() == "precious"
     assert not path.is_symlink()
     assert sdp.read_file(str(path)).port == 5000

@@ -65,7 +65,7 @@ class Clock:
         return self.now
 
 
-class Stream:
+class SrtpStream:
     """Protected packets of one sender from any position in its sequence."""
 
     def __init__(self, cipher: str, key: bytes, ssrc: int = 77) -> None:
@@ -82,7 +82,7 @@ class Stream:
         return clear, protected
 
 
-def follow(receiver: Unprotector, stream: Stream, first: int, clock: Clock, most: int = 1000) -> int:
+def follow(receiver: Unprotector, stream: SrtpStream, first: int, clock: Clock, most: int = 1000) -> int:
     """The number of packets, at 200 per second, until one is decrypted."""
     for count in range(most):
         clear, protected = stream.at(first + count)
@@ -95,7 +95,7 @@ def follow(receiver: Unprotector, stream: Stream, first: int, clock: Clock, most
 @pytest.mark.parametrize("missed", [40_000, 65_536 * 3, 65_536 * 50 + 17])
 def test_decryption_resumes_after_an_outage_of_any_length(cipher: str, missed: int) -> None:
     key, clock = os.urandom(srtp.CIPHERS[cipher].key_size), Clock()
-    stream, receiver = Stream(cipher, key), Unprotector(cipher, key, clock)
+    stream, receiver = SrtpStream(cipher, key), Unprotector(cipher, key, clock)
     assert follow(receiver, stream, 60_000, clock) == 0
     follow(receiver, stream, 60_001 + missed, clock)
     assert follow(receiver, stream, 62_000 + missed, clock) == 0
@@ -103,20 +103,20 @@ def test_decryption_resumes_after_an_outage_of_any_length(cipher: str, missed: i
 
 def test_a_receiver_that_joins_after_a_week(cipher: str) -> None:
     key, clock = os.urandom(srtp.CIPHERS[cipher].key_size), Clock()
-    follow(Unprotector(cipher, key, clock), Stream(cipher, key), 65_536 * 400 + 5, clock)
+    follow(Unprotector(cipher, key, clock), SrtpStream(cipher, key), 65_536 * 400 + 5, clock)
 
 
 def test_a_session_that_began_with_rtcp_knows_no_rollover_count(cipher: str) -> None:
     key = os.urandom(srtp.CIPHERS[cipher].key_size)
     sender, receiver = srtp.Protector(cipher, key, 77), Unprotector(cipher, key)
     assert receiver.rtcp(sender.rtcp(rtcp.sender_report(77, 1, 2, 3, 4))) is not None
-    clear, protected = Stream(cipher, key).at(65_536 * 2 + 40_000)
+    clear, protected = SrtpStream(cipher, key).at(65_536 * 2 + 40_000)
     assert receiver.rtp(protected) == (clear, "")
 
 
 def test_stray_packets_are_cheap_and_do_not_disturb_a_stream(cipher: str) -> None:
     key, clock, chance = os.urandom(srtp.CIPHERS[cipher].key_size), Clock(), random.Random(4)
-    stream, receiver = Stream(cipher, key), Unprotector(cipher, key, clock)
+    stream, receiver = SrtpStream(cipher, key), Unprotector(cipher, key, clock)
     made = []
     original = srtp.SrtpSession.call
 
@@ -146,7 +146,7 @@ def test_stray_packets_are_cheap_and_do_not_disturb_a_stream(cipher: str) -> Non
 
 def test_replayed_packets_are_refused_while_the_stream_lives(cipher: str) -> None:
     key, clock = os.urandom(srtp.CIPHERS[cipher].key_size), Clock()
-    old, stream, receiver = Stream(cipher, key), Stream(cipher, key), Unprotector(cipher, key, clock)
+    old, stream, receiver = SrtpStream(cipher, key), SrtpStream(cipher, key), Unprotector(cipher, key, clock)
     _, recorded = old.at(65_536 * 2 + 7)
     assert follow(receiver, stream, 65_536 * 5, clock) == 0
     for _ in range(200):
@@ -158,15 +158,15 @@ def test_replayed_packets_are_refused_while_the_stream_lives(cipher: str) -> Non
 def test_a_sender_that_restarts_with_its_old_ssrc_is_followed(cipher: str) -> None:
     key, clock = os.urandom(srtp.CIPHERS[cipher].key_size), Clock()
     receiver = Unprotector(cipher, key, clock)
-    follow(receiver, Stream(cipher, key), 65_536 * 5, clock)
+    follow(receiver, SrtpStream(cipher, key), 65_536 * 5, clock)
     clock.now += SILENT_SECONDS + 1
-    assert follow(receiver, Stream(cipher, key), 9, clock) == 0
+    assert follow(receiver, SrtpStream(cipher, key), 9, clock) == 0
 
 
 def test_parity_is_authenticated(cipher: str) -> None:
     key = os.urandom(srtp.CIPHERS[cipher].key_size)
     session = RtpSession(CODECS["h265"], 96, 0, redundancy=True, unprotector=Unprotector(cipher, key))
-    stream = Stream(cipher, key)
+    stream = SrtpStream(cipher, key)
     for number in (5, 6):
         session.datagram(stream.at(number)[1], ("192.0.2.7", 4000), 0, 0)
     maker = ParityMaker(77, 97, 1.0)

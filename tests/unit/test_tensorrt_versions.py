@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from trt_bindings import RELEASES, Unavailable, bindings
+from trt_bindings import RELEASES, BindingsUnavailable, bindings
 
 CALLS = Path(__file__).parents[1] / "support" / "trt_calls.py"
 
@@ -16,7 +16,7 @@ CALLS = Path(__file__).parents[1] / "support" / "trt_calls.py"
 def test_calls_to_tensorrt_match_its_bindings(version: str, tmp_path: Path) -> None:
     try:
         real = bindings(version)
-    except Unavailable as reason:
+    except BindingsUnavailable as reason:
         pytest.skip(f"the bindings of {version} cannot be had: {reason}")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "addopts=", str(CALLS)]
     reported = subprocess.run(

@@ -14,7 +14,15 @@ from edgecam_core.models import tuning
 from edgecam_core.models.detector import Detector
 from edgecam_core.models.detector_settings import DetectorSettings
 from edgecam_core.models.plan import Plan
-from edgecam_core.models.tuning import Choice, allowed_precisions, open_tuned, rank, start_tuning, stored_choice, tune
+from edgecam_core.models.tuning import (
+    TuningChoice,
+    allowed_precisions,
+    open_tuned,
+    rank,
+    start_tuning,
+    stored_choice,
+    tune,
+)
 from edgecam_core.models.zoo import fetch
 from onnx import helper
 from tiny_models import color_detector
@@ -33,8 +41,8 @@ def with_facts(path: Path, **facts: str | None) -> ModelFile:
     return ModelFile.read(path)
 
 
-def choice(ms: float, cpu: float, threads: int = 2, backend: str = "onnxruntime") -> Choice:
-    return Choice(backend, "auto", threads, ms, cpu)
+def choice(ms: float, cpu: float, threads: int = 2, backend: str = "onnxruntime") -> TuningChoice:
+    return TuningChoice(backend, "auto", threads, ms, cpu)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +54,9 @@ def choice(ms: float, cpu: float, threads: int = 2, backend: str = "onnxruntime"
         ([choice(60, 9, 1), choice(9, 20)], choice(60, 9, 1)),
     ],
 )
-def test_the_fastest_wins_and_cpu_time_decides_between_similar_times(found: list[Choice], best: Choice) -> None:
+def test_the_fastest_wins_and_cpu_time_decides_between_similar_times(
+    found: list[TuningChoice], best: TuningChoice
+) -> None:
     assert rank(found)[0] == best
     assert rank(found[::-1])[0] == best
     assert sorted(map(str, rank(found))) == sorted(map(str, found))
@@ -96,7 +106,7 @@ def test_a_kept_choice_that_cannot_be_loaded_any_more_is_passed_over(tmp_path: P
         assert stored_choice(Plan.read(given), given) is None
 
 
-def vars_of(item: Choice) -> dict[str, object]:
+def vars_of(item: TuningChoice) -> dict[str, object]:
     return {"backend": item.backend, "threads": item.threads, "ms": item.ms, "cpu_ms": item.cpu_ms}
 
 
@@ -104,7 +114,7 @@ def test_measuring_runs_in_a_separate_process(tmp_path: Path) -> None:
     given = settings(color_detector(tmp_path / "m.onnx"), tmp_path / "engines", classes=("red",))
     reported, problem = start_tuning(given).communicate(timeout=120)
     assert problem == ""
-    best = Choice(**json.loads(reported)[0])
+    best = TuningChoice(**json.loads(reported)[0])
     assert stored_choice(Plan.read(given), given) == best
     child = start_tuning(given.changed(model=str(tmp_path / "missing.onnx")))
     reported, problem = child.communicate(timeout=120)

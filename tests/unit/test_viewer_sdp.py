@@ -10,7 +10,7 @@ import threading
 
 import pytest
 from edgecam_core.errors import EdgecamError, MissingDependency
-from edgecam_viewer.peer import Peer, require
+from edgecam_viewer.peer import WebRtcPeer, require
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -74,7 +74,7 @@ def test_no_answer_ends_the_viewer(changes: list[tuple[str, int, int, str]]) -> 
         offers.append(sdp)
         offered.set()
 
-    peer = Peer(7, "127.0.0.1", take, lambda: None)
+    peer = WebRtcPeer(7, "127.0.0.1", take, lambda: None)
     try:
         assert offered.wait(120)
         kept = [one for one in offers[0].splitlines() if not one.startswith(("a=candidate", "a=ssrc", "a=msid"))]

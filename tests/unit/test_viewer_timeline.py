@@ -22,7 +22,7 @@ from viewer_served import Served
 CLIP = bytes(range(256)) * 40
 
 
-class Timeline(Served):
+class TimelineServer(Served):
     def get(self, path: str, **headers: str) -> tuple[int, Any, Any]:
         """Status, body (an object where it is JSON) and headers."""
         try:
@@ -43,9 +43,9 @@ def _body(answer: Any) -> Any:
 
 
 @pytest.fixture
-def timeline(tmp_path: Path) -> Iterator[Timeline]:
+def timeline(tmp_path: Path) -> Iterator[TimelineServer]:
     fill(tmp_path / "events", 4, CLIP)
-    with Timeline(silent=True, events=str(tmp_path / "events")) as served:
+    with TimelineServer(silent=True, events=str(tmp_path / "events")) as served:
         yield served
 
 
@@ -63,7 +63,7 @@ def parts(body: bytes) -> list[bytes]:
 def test_any_clip_comes_as_frames_at_its_pace(codec: str, suffix: str, tmp_path: Path) -> None:
     clip = make_clip(tmp_path / f"clip{suffix}", 12, codec=codec)
     fill(tmp_path / "events", 1, clip.read_bytes(), suffix=suffix)
-    with Timeline(silent=True, events=str(tmp_path / "events")) as served:
+    with TimelineServer(silent=True, events=str(tmp_path / "events")) as served:
         begin = time.monotonic()
         status, body, headers = served.get("/events/frames/e0")
     assert status == 200
@@ -74,14 +74,14 @@ def test_any_clip_comes_as_frames_at_its_pace(codec: str, suffix: str, tmp_path:
     assert time.monotonic() - begin > 0.4  # 11 steps of 40 ms
 
 
-def test_a_file_that_is_not_a_clip_is_refused_with_the_reason(timeline: Timeline) -> None:
+def test_a_file_that_is_not_a_clip_is_refused_with_the_reason(timeline: TimelineServer) -> None:
     status, body, _ = timeline.get("/events/frames/e0")
     assert status == 422
     assert "e0.mp4" in body["error"]
     assert timeline.get("/events/frames/nothing")[0] == 404
 
 
-def test_newest_first_and_older_ones_by_number(timeline: Timeline, tmp_path: Path) -> None:
+def test_newest_first_and_older_ones_by_number(timeline: TimelineServer, tmp_path: Path) -> None:
     fill(tmp_path / "events", 120, CLIP, first=4)
     status, body, _ = timeline.get("/events/list")
     numbers = [one["number"] for one in body["events"]]
@@ -92,7 +92,7 @@ def test_newest_first_and_older_ones_by_number(timeline: Timeline, tmp_path: Pat
     assert ([one["number"] for one in body["events"]], body["more"]) == (list(range(24, 0, -1)), False)
 
 
-def test_filters(timeline: Timeline) -> None:
+def test_filters(timeline: TimelineServer) -> None:
     assert timeline.rules() == ["odd 4", "even 3", "odd 2", "even 1"]
     assert timeline.rules("rule=odd") == ["odd 4", "odd 2"]
     assert timeline.rules("label=dog&zone=sofa") == ["even 3", "even 1"]
@@ -108,13 +108,13 @@ def test_filters(timeline: Timeline) -> None:
 
 
 @pytest.mark.parametrize("query", ["before=x", "since=-1", "until=1e9", "before=" + "9" * 400, "since=٣"])
-def test_bounds_that_are_no_numbers_are_refused(timeline: Timeline, query: str) -> None:
+def test_bounds_that_are_no_numbers_are_refused(timeline: TimelineServer, query: str) -> None:
     status, body, _ = timeline.get(f"/events/list?{quote(query, safe='=')}")
     assert status == 400
     assert query.partition("=")[0] in body["error"]
 
 
-def test_snapshots_and_clips_by_id_with_ranges(timeline: Timeline) -> None:
+def test_snapshots_and_clips_by_id_with_ranges(timeline: TimelineServer) -> None:
     status, body, headers = timeline.get("/events/snapshot/e2")
     assert (status, headers["Content-Type"]) == (200, "image/jpeg")
     assert body.startswith(b"\xff\xd8")
@@ -128,13 +128,13 @@ def test_snapshots_and_clips_by_id_with_ranges(timeline: Timeline) -> None:
 @pytest.mark.parametrize(
     "path", ["clip/e99", "clip/..%2f..%2fetc%2fpasswd", "snapshot/..", "clip/%00", "index/e2", "clip/events.sqlite"]
 )
-def test_nothing_else_is_served(timeline: Timeline, path: str) -> None:
+def test_nothing_else_is_served(timeline: TimelineServer, path: str) -> None:
     status, body, _ = timeline.get(f"/events/{path}")
     assert status == 404
     assert b"root:" not in json.dumps(body, default=repr).encode()
 
 
-def test_a_file_outside_the_folder_is_not_served(timeline: Timeline, tmp_path: Path) -> None:
+def test_a_file_outside_the_folder_is_not_served(timeline: TimelineServer, tmp_path: Path) -> None:
     secret = tmp_path / "secret.mp4"
     secret.write_bytes(b"secret")
     clip = tmp_path / "events" / "clips" / "e2.mp4"
@@ -144,7 +144,7 @@ def test_a_file_outside_the_folder_is_not_served(timeline: Timeline, tmp_path: P
     assert timeline.get("/events/clip/e2")[0] == 404
 
 
-def test_a_damaged_index_is_reported_and_the_server_continues(timeline: Timeline, tmp_path: Path) -> None:
+def test_a_damaged_index_is_reported_and_the_server_continues(timeline: TimelineServer, tmp_path: Path) -> None:
     for path in (tmp_path / "events").glob(f"{NAME}*"):
         path.write_bytes(b"no database" * 1000)
     status, body, _ = timeline.get("/events/list")
@@ -156,7 +156,7 @@ def test_a_damaged_index_is_reported_and_the_server_continues(timeline: Timeline
 
 def test_the_token_and_the_origin_are_required(tmp_path: Path) -> None:
     fill(tmp_path / "events", 1, CLIP)
-    with Timeline(silent=True, events=str(tmp_path / "events"), token="sesame") as served:
+    with TimelineServer(silent=True, events=str(tmp_path / "events"), token="sesame") as served:
         for path in ("/events/list", "/events/choices", "/events/snapshot/e0", "/events/clip/e0"):
             assert served.get(path)[0] == 401
             assert served.get(path, Authorization="Bearer sesame")[0] == 200
@@ -166,6 +166,6 @@ def test_the_token_and_the_origin_are_required(tmp_path: Path) -> None:
 
 
 def test_without_a_folder_there_is_no_list() -> None:
-    with Timeline(silent=True) as served:
+    with TimelineServer(silent=True) as served:
         assert served.get("/events/list")[0] == 404
         assert served.get("/events")[0] == 200

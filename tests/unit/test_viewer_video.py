@@ -19,7 +19,7 @@ from edgecam_ros.faults import FaultLog
 from edgecam_viewer.broadcast import Broadcast
 from edgecam_viewer.feed import AnnotatedFrame
 from edgecam_viewer.hub import Client, Hub
-from edgecam_viewer.peer import Peer, require
+from edgecam_viewer.peer import WebRtcPeer, require
 from edgecam_viewer.settings import ViewerSettings
 from edgecam_viewer.video import Video
 from waiting import wait_until
@@ -43,7 +43,7 @@ class Offered:
             offers.append(sdp)
             come.set()
 
-        self.peer = Peer(7, host, take, lambda: None)
+        self.peer = WebRtcPeer(7, host, take, lambda: None)
         assert come.wait(120)
         self.sdp = offers[0]
 

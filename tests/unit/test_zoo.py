@@ -33,7 +33,7 @@ NAMES = ("BACKGROUND", "cat", "dog")
 
 
 @dataclasses.dataclass
-class Server:
+class ModelServer:
     """A web server on loopback that counts its requests."""
 
     url: str
@@ -43,7 +43,7 @@ class Server:
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
+def server() -> Iterator[ModelServer]:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             state.hits += 1
@@ -56,7 +56,7 @@ def server() -> Iterator[Server]:
             pass
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
-        state = Server(f"http://127.0.0.1:{httpd.server_port}/tiny.tflite")
+        state = ModelServer(f"http://127.0.0.1:{httpd.server_port}/tiny.tflite")
         thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield state
@@ -87,7 +87,7 @@ def closed_port() -> str:
         return f"http://127.0.0.1:{httpd.server_port}/tiny.tflite"
 
 
-def test_the_first_call_makes_everything_and_the_second_makes_no_request(server: Server, tmp_path: Path) -> None:
+def test_the_first_call_makes_everything_and_the_second_makes_no_request(server: ModelServer, tmp_path: Path) -> None:
     path = zoo.fetch_model(tiny(server.url), tmp_path)
     facts = json.loads(path.with_suffix(".json").read_text())
     assert facts["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
@@ -102,7 +102,7 @@ def test_the_first_call_makes_everything_and_the_second_makes_no_request(server:
     assert (server.hits, path.stat().st_mtime_ns) == (1, before)
 
 
-def test_a_file_with_another_hash_is_refused(server: Server, tmp_path: Path) -> None:
+def test_a_file_with_another_hash_is_refused(server: ModelServer, tmp_path: Path) -> None:
     server.body = ORIGINAL[:-1] + b"!"
     with pytest.raises(FetchError, match=r"refused, \d+ bytes with SHA-256 .* expected") as caught:
         zoo.fetch_model(tiny(server.url), tmp_path)
@@ -112,12 +112,12 @@ def test_a_file_with_another_hash_is_refused(server: Server, tmp_path: Path) -> 
     assert zoo.fetch_model(tiny(server.url), tmp_path).is_file()
 
 
-def test_the_next_source_is_tried(server: Server, tmp_path: Path) -> None:
+def test_the_next_source_is_tried(server: ModelServer, tmp_path: Path) -> None:
     path = zoo.fetch_model(tiny(closed_port(), server.url), tmp_path)
     assert json.loads(path.with_suffix(".json").read_text())["obtained_from"] == server.url
 
 
-def test_the_result_does_not_depend_on_where_the_file_came_from(server: Server, tmp_path: Path) -> None:
+def test_the_result_does_not_depend_on_where_the_file_came_from(server: ModelServer, tmp_path: Path) -> None:
     first = tiny(closed_port(), server.url)
     from_web = zoo.fetch_model(first, tmp_path / "a").read_bytes()
     (tmp_path / "b").mkdir()
@@ -135,7 +135,7 @@ def test_without_network_the_message_has_the_remedy(tmp_path: Path) -> None:
         assert needed in text
 
 
-def test_an_error_page_is_reported_with_its_reason(server: Server, tmp_path: Path) -> None:
+def test_an_error_page_is_reported_with_its_reason(server: ModelServer, tmp_path: Path) -> None:
     server.status = 404
     with pytest.raises(FetchError, match="Not Found"):
         zoo.fetch_model(tiny(server.url), tmp_path)
@@ -143,7 +143,7 @@ def test_an_error_page_is_reported_with_its_reason(server: Server, tmp_path: Pat
 
 @pytest.mark.parametrize("damage", ["cut", "json", "stale"])
 def test_a_damaged_or_outdated_cache_is_made_again_without_download(
-    server: Server, tmp_path: Path, damage: str
+    server: ModelServer, tmp_path: Path, damage: str
 ) -> None:
     model = tiny(server.url)
     path = zoo.fetch_model(model, tmp_path)
@@ -163,7 +163,7 @@ def _fetch_in_process(model: ZooModel, cache: Path) -> str:
     return hashlib.sha256(zoo.fetch_model(model, cache).read_bytes()).hexdigest()
 
 
-def test_processes_that_ask_at_once_share_one_download(server: Server, tmp_path: Path) -> None:
+def test_processes_that_ask_at_once_share_one_download(server: ModelServer, tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     with context.Pool(4) as pool:
         results = pool.starmap(_fetch_in_process, [(tiny(server.url), tmp_path)] * 8)
@@ -172,13 +172,13 @@ def test_processes_that_ask_at_once_share_one_download(server: Server, tmp_path:
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
-def test_a_cache_that_cannot_be_a_folder_is_named(server: Server, tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_a_folder_is_named(server: ModelServer, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(FetchError, match=r"cannot write .*file/models: Not a directory; make it writable"):
         zoo.fetch_model(tiny(server.url), tmp_path / "file" / "models")
 
 
-def test_a_write_that_fails_half_way_leaves_nothing_behind(server: Server, tmp_path: Path) -> None:
+def test_a_write_that_fails_half_way_leaves_nothing_behind(server: ModelServer, tmp_path: Path) -> None:
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from edgecam_core.camera.capture import Camera
 from edgecam_core.camera.captured_frame import CapturedFrame
-from edgecam_core.camera.record import Recorder, RecordSettings
+from edgecam_core.camera.record import RecordSettings, VideoRecorder
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.errors import EdgecamError, SettingError
 from edgecam_core.files import write_atomically
@@ -47,7 +47,7 @@ class FileServices:
         self.camera: Camera | None = None
         self.settings = CameraSettings()
         self._node = node
-        self._recorder: Recorder | None = None
+        self._recorder: VideoRecorder | None = None
         self._reported = False  # the failure of the recording has been logged
         self._dropped = 0
         self._one_snapshot = threading.Lock()
@@ -72,7 +72,7 @@ class FileServices:
         recorder = self._take_recorder()
         return recorder.close() if recorder else []
 
-    def _take_recorder(self) -> Recorder | None:
+    def _take_recorder(self) -> VideoRecorder | None:
         """Detach the recorder: it receives no more frames."""
         recorder, self._recorder = self._recorder, None
         if recorder and self.camera:
@@ -159,7 +159,7 @@ class FileServices:
             if s.image_encoding.startswith("bayer"):
                 remedy = "a Bayer mosaic cannot be recorded; use bgr8, rgb8, mono8, nv12 or yuv422_yuy2"
                 raise SettingError("image_encoding", s.image_encoding, remedy)
-            self._recorder = Recorder(
+            self._recorder = VideoRecorder(
                 RecordSettings(
                     directory=_folder(s),
                     name=s.camera_name,

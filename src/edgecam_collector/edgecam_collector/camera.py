@@ -42,7 +42,7 @@ class _Found:
     shadow: tuple[Detection, ...] | None
 
 
-class CameraInputs:
+class CollectorSubscriptions:
     """The subscriptions in one camera's namespace.
 
     ``name`` is relative to the node's namespace, ``""`` for the node's own. With ``compressed`` the frames come from

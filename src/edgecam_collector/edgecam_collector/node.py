@@ -35,7 +35,7 @@ from rclpy.subscription import Subscription
 from std_srvs.srv import Trigger
 from vision_msgs.msg import VisionInfo
 
-from edgecam_collector.camera import CameraInputs
+from edgecam_collector.camera import CollectorSubscriptions
 from edgecam_collector.settings import CollectorNodeSettings
 
 _NICENESS = 10
@@ -52,7 +52,7 @@ class CollectorNode(EdgecamNode[CollectorNodeSettings]):
     def __init__(self, **node_arguments: object) -> None:
         super().__init__("collector", **node_arguments)
         self._collector: Collector | None = None
-        self._cameras: list[CameraInputs] = []
+        self._cameras: list[CollectorSubscriptions] = []
         self._vision: Subscription | None = None
         self._examined = Meter()
         # A separate group: frames must be received while the service waits for one.
@@ -69,7 +69,7 @@ class CollectorNode(EdgecamNode[CollectorNodeSettings]):
         if not self.neighbours:  # a process of its own
             lower_session_priority(_NICENESS)
         self._cameras = [
-            CameraInputs(
+            CollectorSubscriptions(
                 self,
                 name,
                 self._examine,

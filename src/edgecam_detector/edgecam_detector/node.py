@@ -25,7 +25,7 @@ from edgecam_core.inference.runner import Progress
 from edgecam_core.models.detector import Detector
 from edgecam_core.models.shadow import ShadowWorker
 from edgecam_core.models.tuning import open_tuned
-from edgecam_core.models.worker import DetectionWorker, Job
+from edgecam_core.models.worker import DetectionJob, DetectionWorker
 from edgecam_core.models.zoo import check_model
 from edgecam_core.tracer import TRACER
 from edgecam_core.types import Detections, Frame
@@ -126,7 +126,7 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
         own |= {"classes": (), "class_thresholds": ()}
         return Detector.open(self.settings.changed(**own), progress)
 
-    def _deliver_shadow(self, job: Job, detections: Detections) -> None:
+    def _deliver_shadow(self, job: DetectionJob, detections: Detections) -> None:
         if (camera := self._cameras.get(job.source)) is not None:
             camera.publish_shadow(job.tag, detections, self.settings.class_id_format)
 
@@ -145,7 +145,7 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
         for backend, why in detector.runner.rejected.items():
             self.get_logger().info(f"back end {backend} is not used: {why}")
 
-    def _deliver(self, job: Job, detections: Detections) -> None:
+    def _deliver(self, job: DetectionJob, detections: Detections) -> None:
         self._cameras[job.source].publish(job.frame, job.tag, detections, self.settings.class_id_format)
         self._latency.add(time.monotonic(), self._age(job.frame.stamp_ns))
         if self._shadow is not None:
@@ -164,7 +164,7 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
         except EdgecamError as error:
             worker.errors.add(str(error))
             return
-        worker.put(Job(camera, frame, message.header))
+        worker.put(DetectionJob(camera, frame, message.header))
 
     def _on_local_frame(self, camera: str, frame: Frame) -> None:
         """Take a frame from a camera in this process; called on the camera's thread."""
@@ -172,7 +172,7 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
         if worker is not None:
             TRACER.reached("detector.received", frame.stamp_ns)
             self._receive.add(time.monotonic(), self._age(frame.stamp_ns))
-            worker.put(Job(camera, frame, header_to_ros(frame.stamp_ns, frame.frame_id)))
+            worker.put(DetectionJob(camera, frame, header_to_ros(frame.stamp_ns, frame.frame_id)))
 
     def _age(self, stamp_ns: int) -> float:
         """Seconds since the capture of a frame, by the node's clock."""

@@ -24,7 +24,7 @@ from collections.abc import Callable
 
 from edgecam_core.models.detector import Detector
 from edgecam_core.models.swap import ModelSwap
-from edgecam_core.models.tuning import Choice, is_open, start_tuning
+from edgecam_core.models.tuning import TuningChoice, is_open, start_tuning
 from edgecam_core.models.worker import DetectionWorker
 from rclpy.node import Node
 
@@ -84,7 +84,7 @@ class Tuner:
             why = (problem.strip() or f"exit code {self._child.returncode}").splitlines()[-1]
             logger.warning(f"the fastest way to run the model could not be measured: {why}")
             return
-        best, *others = (Choice(**item) for item in json.loads(output))
+        best, *others = (TuningChoice(**item) for item in json.loads(output))
         now = next((item for item in (best, *others) if _runs(item, detector)), None)
         logger.info(
             f"measured as fastest on this machine: {best}" + (f"; until now {now}" if now and now != best else "")
@@ -93,6 +93,6 @@ class Tuner:
             logger.info(f"it will be used from the next start on: {self._swap.state}")
 
 
-def _runs(choice: Choice, detector: Detector) -> bool:
+def _runs(choice: TuningChoice, detector: Detector) -> bool:
     """Whether an untuned detector runs this way; it uses all cores, so it is the first choice of its back end."""
     return choice.backend == detector.runner.name and choice.precision == "auto"

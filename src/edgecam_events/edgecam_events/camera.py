@@ -46,7 +46,7 @@ def video_type() -> Any:
         return None
 
 
-class CameraInputs:
+class EventsSubscriptions:
     """The subscriptions in one camera's namespace.
 
     ``name`` is relative to the node's namespace, ``""`` for the node's own. ``process`` gets the detections of every

@@ -36,7 +36,7 @@ from edgecam_ros.node import EdgecamNode
 from edgecam_ros.qos import latched_qos
 from vision_msgs.msg import BoundingBox2D, LabelInfo, Point2D, Pose2D
 
-from edgecam_events.camera import CameraInputs, video_type
+from edgecam_events.camera import EventsSubscriptions, video_type
 from edgecam_events.settings import EventsNodeSettings
 from edgecam_msgs.msg import Event as EventMessage
 
@@ -55,7 +55,7 @@ class EventsNode(EdgecamNode[EventsNodeSettings]):
         self._engine: Engine | None = None
         self._keeper: Keeper | None = None
         self._publisher: Any = None
-        self._cameras: list[CameraInputs] = []
+        self._cameras: list[EventsSubscriptions] = []
         self._outputs: list[Outbox] = []
         self._label_info: Any = None
         self._labels: frozenset[str] = frozenset()  # of the detector; empty: unknown
@@ -73,7 +73,7 @@ class EventsNode(EdgecamNode[EventsNodeSettings]):
         assert self._keeper is not None
         settings = self.settings
         self._cameras = [
-            CameraInputs(
+            EventsSubscriptions(
                 self,
                 name,
                 self._process,

@@ -23,7 +23,7 @@ TOGETHER = 3.0  # seconds; nodes report once a second; a restarted node has a ne
 REMEDY = "stop one, or give it another namespace (namespace:=/name) or domain (ROS_DOMAIN_ID)"
 
 
-class Process(NamedTuple):
+class NodeProcess(NamedTuple):
     """The process of a node."""
 
     host: str
@@ -33,9 +33,9 @@ class Process(NamedTuple):
         return f"{self.host} (pid {self.pid})"
 
 
-def process_of(values: Mapping[str, str]) -> Process | None:
+def process_of(values: Mapping[str, str]) -> NodeProcess | None:
     """The process named by the values ``host`` and ``pid`` of a diagnostics status; None without ``pid``."""
-    return Process(values.get("host") or "unknown host", values["pid"]) if values.get("pid") else None
+    return NodeProcess(values.get("host") or "unknown host", values["pid"]) if values.get("pid") else None
 
 
 class DuplicateNodes:
@@ -46,9 +46,9 @@ class DuplicateNodes:
     """
 
     def __init__(self) -> None:
-        self._seen: dict[str, dict[Process, tuple[float, float]]] = {}  # first and last report
+        self._seen: dict[str, dict[NodeProcess, tuple[float, float]]] = {}  # first and last report
 
-    def add(self, name: str, process: Process | None, now: float) -> None:
+    def add(self, name: str, process: NodeProcess | None, now: float) -> None:
         """Add the report of a node; ignored without a process."""
         self._forget(now)
         if process is not None:
@@ -56,14 +56,14 @@ class DuplicateNodes:
             first, _ = processes.get(process, (now, now))
             processes[process] = (first, now)
 
-    def together(self, name: str, now: float) -> list[Process]:
+    def together(self, name: str, now: float) -> list[NodeProcess]:
         """The processes that use this name now: none, one, or several that conflict."""
         self._forget(now)
         processes = self._seen.get(name.lstrip("/"), {})
         latest_start = max((first for first, _ in processes.values()), default=0.0)
         return sorted(process for process, (_, last) in processes.items() if last >= latest_start)
 
-    def found(self, now: float) -> dict[str, list[Process]]:
+    def found(self, now: float) -> dict[str, list[NodeProcess]]:
         """Each name with more than one process."""
         processes = {name: self.together(name, now) for name in sorted(self._seen)}
         return {name: together for name, together in processes.items() if len(together) > 1}
@@ -76,6 +76,6 @@ class DuplicateNodes:
                 del self._seen[name]
 
 
-def duplicate_text(name: str, processes: Sequence[Process]) -> str:
+def duplicate_text(name: str, processes: Sequence[NodeProcess]) -> str:
     """One line for the user about a duplicate name."""
     return f"{len(processes)} nodes are named /{name}: {', '.join(map(str, processes))}; their topics mix"

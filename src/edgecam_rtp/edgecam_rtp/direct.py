@@ -19,7 +19,7 @@ from __future__ import annotations
 import numpy as np
 from edgecam_core.camera.captured_frame import CapturedFrame
 from edgecam_core.media import i420
-from edgecam_core.media.gst import Sample
+from edgecam_core.media.gst import MappedSample
 from edgecam_core.rtp.sender import SMALLEST, Sender
 
 
@@ -39,7 +39,7 @@ def send(sender: Sender, frame: CapturedFrame) -> None:
         sender.send_planes(planes, frame.width, frame.height, frame.stamp_ns, frame.frame_id)
 
 
-def encoder_planes(sample: Sample) -> np.ndarray | None:
+def encoder_planes(sample: MappedSample) -> np.ndarray | None:
     """The sample's memory if it is I420 (BT.601 limited range, even size, default layout); otherwise None."""
     even = sample.width % 2 == 0 and sample.height % 2 == 0
     if sample.format != "I420" or not even or sample.matrix != "bt601" or sample.full_range:

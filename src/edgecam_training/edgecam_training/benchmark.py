@@ -32,7 +32,7 @@ from edgecam_training.errors import TrainingError
 
 
 @dataclass(frozen=True)
-class Row:
+class ModelResult:
     """One line of the table. Times are in milliseconds; ``images_per_second`` includes reading and decoding the files.
     ``map50`` and ``map`` are 0..1, None without boxes. ``joules_per_image`` is measured by ``energy_source``, None
     without one."""
@@ -52,7 +52,7 @@ class Row:
 
 def measure(
     model: str, backend: str, data: str, split: str, rename: dict[str, str], allow_dropped: float = ALLOWED
-) -> Row:
+) -> ModelResult:
     """Measure one model in this process; blocks for the whole split, after five images of warm-up.
 
     ``allow_dropped``: percent of the boxes that may be dropped from the data set.
@@ -84,7 +84,7 @@ def measure(
     p50, p99 = np.percentile(result.seconds * 1000, [50, 99])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     map50, whole = (value if isinstance(value := report[key], float) else None for key in ("map50", "map"))
-    return Row(
+    return ModelResult(
         model, detector.runner.description, round(size, 2), map50, whole, round(len(result.samples) / seconds, 2),
         round(float(p50), 2), round(float(p99), 2), round(peak, 1), joules, source.name if source else "",
     )  # fmt: skip
@@ -92,7 +92,7 @@ def measure(
 
 def measure_apart(
     model: str, backend: str, data: str, split: str, rename: dict[str, str], allow_dropped: float = ALLOWED
-) -> Row:
+) -> ModelResult:
     """As :func:`measure`, in a separate process.
 
     Raises:
@@ -106,10 +106,10 @@ def measure_apart(
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
     if done.returncode:
         raise TrainingError(f"{model} with {backend}: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}")
-    return Row(**json.loads(done.stdout.strip().splitlines()[-1]))
+    return ModelResult(**json.loads(done.stdout.strip().splitlines()[-1]))
 
 
-def markdown(rows: Sequence[Row]) -> str:
+def markdown(rows: Sequence[ModelResult]) -> str:
     lines = [
         "| model | runtime | MB | AP@0.5 | COCO AP | images/s | p50 ms | p99 ms | peak MB | J/image |",
         "|---|---|---|---|---|---|---|---|---|---|",
@@ -127,7 +127,7 @@ def markdown(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def chart(rows: Sequence[Row], path: Path) -> None:
+def chart(rows: Sequence[ModelResult], path: Path) -> None:
     """Write accuracy over speed as PNG, one dot per model."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -143,7 +143,7 @@ def chart(rows: Sequence[Row], path: Path) -> None:
     figure.savefig(path, dpi=100)
 
 
-def write(rows: Sequence[Row], folder: Path) -> None:
+def write(rows: Sequence[ModelResult], folder: Path) -> None:
     """Write ``benchmark.md``, ``benchmark.json`` and ``benchmark.png``."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "benchmark.md").write_text(markdown(rows) + "\n")

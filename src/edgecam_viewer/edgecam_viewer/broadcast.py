@@ -36,7 +36,7 @@ from edgecam_ros.faults import FaultLog
 
 from edgecam_viewer.encoder import shrink
 from edgecam_viewer.feed import AnnotatedFrame
-from edgecam_viewer.peer import PAYLOAD_TYPE, Peer
+from edgecam_viewer.peer import PAYLOAD_TYPE, WebRtcPeer
 from edgecam_viewer.settings import ViewerSettings
 
 H264 = codec("h264")
@@ -66,7 +66,7 @@ class Broadcast:
         self._counters = counters
         self._faults = faults
         self._packetiser = Packetiser(H264, PAYLOAD_TYPE, MTU, SRTP_OVERHEAD)
-        self._viewers: dict[object, tuple[Peer, Notify]] = {}
+        self._viewers: dict[object, tuple[WebRtcPeer, Notify]] = {}
         self._wake = threading.Condition()
         self._waiting: AnnotatedFrame | None = None
         self._keyframe = False
@@ -83,7 +83,7 @@ class Broadcast:
     def ssrc(self) -> int:
         return self._packetiser.ssrc
 
-    def join(self, key: object, peer: Peer, notify: Notify) -> None:
+    def join(self, key: object, peer: WebRtcPeer, notify: Notify) -> None:
         """Send the packets to ``peer`` from now on, and call ``notify`` with a note (kind, JSON) about every frame."""
         self._viewers = {**self._viewers, key: (peer, notify)}
         if self._thread is None:

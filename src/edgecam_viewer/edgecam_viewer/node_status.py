@@ -21,7 +21,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from edgecam_ros.duplicates import REMEDY, DuplicateNodes, Process, duplicate_text, process_of
+from edgecam_ros.duplicates import REMEDY, DuplicateNodes, NodeProcess, duplicate_text, process_of
 
 from edgecam_viewer.text import one_line
 
@@ -61,7 +61,7 @@ class NodeStatus:
         return number if math.isfinite(number) else None
 
     @property
-    def process(self) -> Process | None:
+    def process(self) -> NodeProcess | None:
         """Host and process id, if the node reports them; distinguishes two nodes of the same name."""
         return process_of(self.values)
 
@@ -75,7 +75,7 @@ class NodeStatusTable:
 
     def __init__(self) -> None:
         self.refused = 0
-        self._nodes: dict[tuple[str, Process | None], NodeStatus] = {}
+        self._nodes: dict[tuple[str, NodeProcess | None], NodeStatus] = {}
         self._duplicates = DuplicateNodes()
 
     def put(self, status: NodeStatus) -> None:
@@ -115,7 +115,7 @@ def stage_nodes(nodes: Iterable[NodeStatus], namespace: str) -> dict[str, NodeSt
     return {stage: by_name[name] for name, stage in STAGES.items() if name in by_name}
 
 
-def _duplicate(status: NodeStatus, processes: list[Process]) -> NodeStatus:
+def _duplicate(status: NodeStatus, processes: list[NodeProcess]) -> NodeStatus:
     text = f"{duplicate_text(status.name, processes)}: {REMEDY}; {status.message}"
     return replace(status, name=f"{status.name} on {status.process}", level="error", message=text)
 

@@ -49,7 +49,7 @@ def require() -> None:
         gst.library(name, version)
 
 
-class Peer:
+class WebRtcPeer:
     """Sends one H.264 stream to one browser.
 
     Args:

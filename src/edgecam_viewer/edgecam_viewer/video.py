@@ -32,7 +32,7 @@ from edgecam_viewer.broadcast import Broadcast
 from edgecam_viewer.faults import watch
 from edgecam_viewer.feed import AnnotatedFrame
 from edgecam_viewer.hub import Client, Hub
-from edgecam_viewer.peer import Peer, require
+from edgecam_viewer.peer import WebRtcPeer, require
 from edgecam_viewer.settings import ViewerSettings
 
 
@@ -55,7 +55,7 @@ class Video:
         self._hub = hub
         self._faults = faults
         self.broadcasts = [Broadcast(camera, settings, self.counters, faults) for camera in range(hub.cameras)]
-        self._peers: dict[tuple[Client, int], Peer] = {}
+        self._peers: dict[tuple[Client, int], WebRtcPeer] = {}
         self._watched: dict[Client, frozenset[int]] = {}
         self._lock = threading.Lock()
         self._worker = ThreadPoolExecutor(1, "webrtc", lower_priority, (settings.niceness,))
@@ -118,7 +118,7 @@ class Video:
         def offer(sdp: str) -> None:
             tell(f"offer {camera}", json.dumps({"type": "offer", "camera": camera, "sdp": sdp}))
 
-        peer = Peer(broadcast.ssrc, self._host, offer, broadcast.keyframe)
+        peer = WebRtcPeer(broadcast.ssrc, self._host, offer, broadcast.keyframe)
         self._peers[client, camera] = peer
         broadcast.join(client, peer, tell)
 

@@ -71,7 +71,7 @@ class Camera:
         self._wake = threading.Event()  # ends a wait or a session early: stop or changed settings
         self._thread: threading.Thread | None = None
         self._session: Session | None = None
-        self._take_coded: Callable[[gst.Sample], None] | None = None
+        self._take_coded: Callable[[gst.MappedSample], None] | None = None
         self._limit = RateLimit(0.0 if self.plan.sized_by_device else settings.framerate)
         self._meter = Meter()
         self._counters = Counters()
@@ -118,7 +118,7 @@ class Camera:
         if reopen:
             self._wake.set()
 
-    def on_coded(self, take_coded: Callable[[gst.Sample], None] | None) -> None:
+    def on_coded(self, take_coded: Callable[[gst.MappedSample], None] | None) -> None:
         """Set the callback for the access units of a coded source, called on the camera's thread; None: no callback.
 
         The first access units are from the last seconds before the call.
@@ -253,12 +253,12 @@ class Camera:
         session = self._session
         return combined(session.orientation() if session else "none", self._flip)
 
-    def _stamp(self, sample: gst.Sample) -> int:
+    def _stamp(self, sample: gst.MappedSample) -> int:
         if self._opened.stamped:
             return sample.pts_ns
         return self._clock.stamp(sample.pts_ns) if self.settings.use_gst_timestamps else self._clock.now()
 
-    def _deliver(self, sample: gst.Sample) -> None:
+    def _deliver(self, sample: gst.MappedSample) -> None:
         if not self._limit.take(sample.pts_ns):
             return
         now = time.monotonic()

@@ -21,7 +21,7 @@ import numpy as np
 from edgecam_core.errors import ImageError
 from edgecam_core.media import colour
 from edgecam_core.media.encodings import ENCODINGS, converted
-from edgecam_core.media.gst import Sample
+from edgecam_core.media.gst import MappedSample
 from edgecam_core.types import Frame
 
 
@@ -35,7 +35,7 @@ class CapturedFrame:
         ImageError: the JPEG data is incomplete or cannot be decoded.
     """
 
-    def __init__(self, sample: Sample, stamp_ns: int, frame_id: str, sequence: int, view: str = "none") -> None:
+    def __init__(self, sample: MappedSample, stamp_ns: int, frame_id: str, sequence: int, view: str = "none") -> None:
         self._sample = sample
         self._decoded: np.ndarray | None = None
         self.stamp_ns = stamp_ns
@@ -51,7 +51,7 @@ class CapturedFrame:
             self.width, self.height = sample.width, sample.height
 
     @property
-    def sample(self) -> Sample:
+    def sample(self) -> MappedSample:
         """The GStreamer sample, for recording."""
         return self._sample
 

@@ -82,7 +82,7 @@ def pipeline_text(media_type: str, settings: RecordSettings) -> str:
     )
 
 
-class Recorder:
+class VideoRecorder:
     """One recording. ``push`` is called on the camera's thread and never blocks; ``close`` ends the recording.
 
     A new file starts when the camera is reopened or its format changes. ``frames`` counts the written frames,
@@ -110,7 +110,7 @@ class Recorder:
         self._ended: list[tuple[_Run, threading.Thread]] = []
         self._closed = False
 
-    def push(self, sample: gst.Sample) -> None:
+    def push(self, sample: gst.MappedSample) -> None:
         """Write one frame or access unit; access units before the first keyframe are skipped.
 
         An error ends the recording and is stored in ``error``.
@@ -135,7 +135,7 @@ class Recorder:
             self.error = self.error or run.error
         return [Path(name) for run, _thread in self._ended for name in run.names]
 
-    def _write(self, sample: gst.Sample) -> None:
+    def _write(self, sample: gst.MappedSample) -> None:
         caps = sample.raw.get_caps().to_string()
         if self._run is None or not self._run.continues(sample, caps):
             self._end_run()
@@ -164,7 +164,7 @@ class _Run:
         SettingError, MissingDependency: the encoder is not available.
     """
 
-    def __init__(self, settings: RecordSettings, sample: gst.Sample, caps: str, number: int) -> None:
+    def __init__(self, settings: RecordSettings, sample: gst.MappedSample, caps: str, number: int) -> None:
         now = time.time()
         stamp = time.strftime("%Y%m%dT%H%M%S", time.localtime(now)) + f".{int(now * 1000) % 1000:03d}"
         pattern = f"{settings.name}_{stamp}_{number}_%03d.{settings.container}"
@@ -184,14 +184,14 @@ class _Run:
         self._source.set_property("caps", gst.load().Caps.from_string(rated))
         self._pipeline.start(timeout=0.0)
 
-    def continues(self, sample: gst.Sample, caps: str) -> bool:
+    def continues(self, sample: gst.MappedSample, caps: str) -> bool:
         """Whether this frame continues the sequence.
 
         The pipeline's time restarts when the camera is reopened; B-frames step back by a few frames only.
         """
         return caps == self._caps and sample.pts_ns >= self._last - _STEP_BACK_NS
 
-    def push(self, sample: gst.Sample) -> bool:
+    def push(self, sample: gst.MappedSample) -> bool:
         """False if the frame was dropped: the queue is full, or the keyframe it depends on was dropped."""
         limit = _WAITING_CODED if self._coded else _WAITING_FRAMES * len(sample.data)
         full = self._source.get_property("current-level-bytes") > limit
@@ -243,5 +243,5 @@ def _created(path: Path) -> str:
         return str(path)
 
 
-def _is_delta(sample: gst.Sample) -> bool:
+def _is_delta(sample: gst.MappedSample) -> bool:
     return bool(sample.buffer.has_flags(gst.load().BufferFlags.DELTA_UNIT))

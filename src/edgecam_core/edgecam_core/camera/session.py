@@ -61,13 +61,13 @@ class Session:
         text: str,
         settings: Callable[[], CameraSettings],
         wake: threading.Event,
-        take: Callable[[gst.Sample], None],
+        take: Callable[[gst.MappedSample], None],
         counters: Counters,
         arrivals: Arrivals,
         has_consumers: Callable[[], bool],
     ) -> None:
         self.pipeline = gst.Pipeline(text)
-        self.take_coded: Callable[[gst.Sample], None] | None = None
+        self.take_coded: Callable[[gst.MappedSample], None] | None = None
         self.feeder: Feeder | None = None
         self.gate = DecoderGate(has_consumers) if plan.has_coded else None
         self._line = SenderLine() if plan.remote else None
@@ -145,7 +145,7 @@ class Session:
             if sample is None:
                 self._check(now, now - last, feeder)
 
-    def _deliver(self, sample: gst.Sample) -> None:
+    def _deliver(self, sample: gst.MappedSample) -> None:
         if self._line:
             sample.pts_ns = min(self._line.captured(sample.pts_ns), self.pipeline.running_time_ns())
         # Where a loop restarts, the last and the first frame have the same time; one of them is dropped. The first
@@ -159,7 +159,7 @@ class Session:
             if not repeated:
                 self._take(sample)
 
-    def _drain(self, take_coded: Callable[[gst.Sample], None]) -> None:
+    def _drain(self, take_coded: Callable[[gst.MappedSample], None]) -> None:
         while (coded := self.pipeline.pull(0, "coded")) is not None:
             with coded:
                 take_coded(coded)

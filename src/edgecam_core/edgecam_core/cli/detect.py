@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     for kind, path in files.items():
         results.check_writable(kind, path)
     detector = Detector.open(settings, progress.loading, streams)
-    found: list[results.Result] = []
+    found: list[results.ImageResult] = []
     bad = 0
 
     def detect(item: InputImage) -> Detections | str:
@@ -101,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
                 continue
             if files:
                 size = (item.frame.width, item.frame.height)
-                found.append(results.Result(progress.count + 1, item.name, *size, detected))
+                found.append(results.ImageResult(progress.count + 1, item.name, *size, detected))
             writer.write(item, detected)
             progress.image(item.name, detected)
             if progress.count == args.limit:

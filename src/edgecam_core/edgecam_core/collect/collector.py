@@ -24,11 +24,11 @@ from pathlib import Path
 
 from edgecam_core.collect.budget import Budget
 from edgecam_core.collect.collection import Collection
-from edgecam_core.collect.observation import Finding, Observation
+from edgecam_core.collect.observation import Observation, RuleMatch
 from edgecam_core.collect.perceptual_hash import BITS, KeptHashes, perceptual_hash
 from edgecam_core.collect.rules import REQUEST, RULES, SECOND, WORTH
 from edgecam_core.collect.settings import CollectorSettings
-from edgecam_core.collect.storage import ERROR, Job, Storage
+from edgecam_core.collect.storage import ERROR, Storage, StorageJob
 from edgecam_core.counters import Counters
 from edgecam_core.errors import EdgecamError
 
@@ -101,13 +101,13 @@ class Collector:
             self._undo(job)
         observation = self._hashed(observation)
         requests = self._requests.pop(observation.camera, [])
-        findings = [Finding(REQUEST, float(len(requests)), observation)] if requests else []
+        matches = [RuleMatch(REQUEST, float(len(requests)), observation)] if requests else []
         for name in self.settings.rules:
-            if (finding := self._rules[name].examine(observation)) is not None:
-                findings.append(finding)
-        by_frame: dict[int, list[Finding]] = {}
-        for finding in findings:  # a rule may find an earlier frame
-            by_frame.setdefault(id(finding.observation), []).append(finding)
+            if (match := self._rules[name].examine(observation)) is not None:
+                matches.append(match)
+        by_frame: dict[int, list[RuleMatch]] = {}
+        for match in matches:  # a rule may find an earlier frame
+            by_frame.setdefault(id(match.observation), []).append(match)
         for group in by_frame.values():
             self._decide(group, requests if group[0].rule == REQUEST else [])
 
@@ -122,10 +122,10 @@ class Collector:
         kept = self._hashes.get(observation.camera)
         return replace(observation, hash=value, distance=kept.distance(value) if kept else BITS)
 
-    def _decide(self, findings: list[Finding], requests: list[Callable[[str], None]]) -> None:
-        """Queue the frame of these findings, unless a limit or a similar kept frame forbids it."""
-        findings.sort(key=lambda finding: WORTH[finding.rule], reverse=True)
-        best, now = findings[0], self._now()
+    def _decide(self, matches: list[RuleMatch], requests: list[Callable[[str], None]]) -> None:
+        """Queue the frame of these matches, unless a limit or a similar kept frame forbids it."""
+        matches.sort(key=lambda match: WORTH[match.rule], reverse=True)
+        best, now = matches[0], self._now()
         value = best.observation.hash
         refusal = self._budget.refusal(best.rule, now)
         if not refusal and best.rule != REQUEST and self.settings.duplicate_distance >= 0:
@@ -140,7 +140,7 @@ class Collector:
             for done in requests:
                 done(text)
 
-        job = Job(tuple(findings), dict(self.model), value, answer if requests else None)
+        job = StorageJob(tuple(matches), dict(self.model), value, answer if requests else None)
         if not self._storage.put(job):
             self.counters.add("the disk is too slow")
             answer(f"{ERROR}the disk is too slow; try again")
@@ -149,27 +149,27 @@ class Collector:
         if value is not None:
             self._hashes.setdefault(best.observation.camera, KeptHashes()).add(value)
 
-    def _undo(self, job: Job) -> None:
+    def _undo(self, job: StorageJob) -> None:
         """A frame could not be stored: free its budget, and do not treat similar frames as duplicates."""
-        best = job.findings[0]
+        best = job.matches[0]
         self._budget.refund(best.rule)
         if job.hash is not None and best.observation.camera in self._hashes:
             self._hashes[best.observation.camera].remove(job.hash)
 
-    def _follows_duplicate(self, finding: Finding) -> bool:
+    def _follows_duplicate(self, match: RuleMatch) -> bool:
         """Whether the rule's last frame was a duplicate, less than a period of ``look_rate`` earlier or later.
 
         Such a frame counts as a duplicate without being hashed: a rule may choose every frame of a scene, and hashing
         them all would cost more than a detector on a small machine can spare.
         """
-        last = self._duplicates.get((finding.observation.camera, finding.rule))
-        return last is not None and abs(finding.observation.stamp_ns - last) < SECOND / self.settings.look_rate
+        last = self._duplicates.get((match.observation.camera, match.rule))
+        return last is not None and abs(match.observation.stamp_ns - last) < SECOND / self.settings.look_rate
 
-    def _is_duplicate(self, finding: Finding, value: int) -> bool:
-        kept = self._hashes.get(finding.observation.camera)
+    def _is_duplicate(self, match: RuleMatch, value: int) -> bool:
+        kept = self._hashes.get(match.observation.camera)
         if kept is None or kept.distance(value) > self.settings.duplicate_distance:
             return False
-        self._duplicates[finding.observation.camera, finding.rule] = finding.observation.stamp_ns
+        self._duplicates[match.observation.camera, match.rule] = match.observation.stamp_ns
         return True
 
     def close(self) -> None:

@@ -45,7 +45,7 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class RuleMatch:
     """A rule's reason to keep a frame; each rule defines the meaning of ``value``."""
 
     rule: str

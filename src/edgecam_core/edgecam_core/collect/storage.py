@@ -31,7 +31,7 @@ from edgecam_core.cache import CacheError
 from edgecam_core.collect import coco
 from edgecam_core.collect.budget import MEGABYTE, least_valuable
 from edgecam_core.collect.collection import Collection
-from edgecam_core.collect.observation import Finding, Observation
+from edgecam_core.collect.observation import Observation, RuleMatch
 from edgecam_core.collect.perceptual_hash import perceptual_hash
 from edgecam_core.collect.privacy import blurred
 from edgecam_core.collect.records import Box, CollectionError, KeptFrame
@@ -51,10 +51,10 @@ _RETENTION_PERIOD = 300.0  # seconds between two checks of retention_days
 
 
 @dataclass(frozen=True)
-class Job:
+class StorageJob:
     """One frame to store: why, by which model, its hash, and a function to call with its id or an error."""
 
-    findings: tuple[Finding, ...]
+    matches: tuple[RuleMatch, ...]
     model: dict[str, str]
     hash: int | None
     done: Callable[[str], None] | None
@@ -83,11 +83,11 @@ class Storage:
         self.collection = collection
         self._counters = counters
         self._now = now
-        self._rejected: deque[Job] = deque()
+        self._rejected: deque[StorageJob] = deque()
         self._sizes: dict[str, tuple[float, int, int]] = {  # id to value, bytes, kept_ns
             frame.id: (frame.value, frame.bytes, frame.kept_ns) for frame in frames
         }
-        self._jobs: queue.Queue[Job | None] = queue.Queue(_QUEUE)
+        self._jobs: queue.Queue[StorageJob | None] = queue.Queue(_QUEUE)
         self._thread = threading.Thread(target=self._run, name="collector", daemon=True)
         self._thread.start()
 
@@ -101,7 +101,7 @@ class Storage:
         """Size of their images."""
         return sum(size for _, size, _ in list(self._sizes.values())) / MEGABYTE
 
-    def put(self, job: Job) -> bool:
+    def put(self, job: StorageJob) -> bool:
         """Queue a frame; False if the queue is full. Does not block."""
         try:
             self._jobs.put_nowait(job)
@@ -109,7 +109,7 @@ class Storage:
             return False
         return True
 
-    def rejected(self) -> Iterator[Job]:
+    def rejected(self) -> Iterator[StorageJob]:
         """The jobs that could not be stored since the last call."""
         while self._rejected:
             yield self._rejected.popleft()
@@ -153,7 +153,7 @@ class Storage:
             return False
         return True
 
-    def _process(self, job: Job) -> None:
+    def _process(self, job: StorageJob) -> None:
         results: list[str] = []
         stored = self._try(lambda: results.append(self._store(job)))
         if stored:
@@ -163,13 +163,13 @@ class Storage:
         if job.done is not None:
             job.done(results[0] if stored else f"{ERROR}{self.problem}")
 
-    def _store(self, job: Job) -> str:
+    def _store(self, job: StorageJob) -> str:
         """Write one frame; returns its id, or an error if the collection is full."""
-        best = job.findings[0]
+        best = job.matches[0]
         observation, frame = best.observation, best.observation.frame
         self._require_free_space()
         data, suffix = self._encode(observation)
-        value = WORTH[best.rule] + sum(WORTH[finding.rule] for finding in job.findings[1:]) / 10
+        value = WORTH[best.rule] + sum(WORTH[match.rule] for match in job.matches[1:]) / 10
         if not self._make_room(len(data), value):
             self._counters.add("over max_megabytes, and all kept frames are worth more")
             return f"{ERROR}the collection is full (max_megabytes)"
@@ -184,7 +184,7 @@ class Storage:
                 stamp_ns=frame.stamp_ns,
                 frame_id=frame.frame_id,
                 camera=observation.camera,
-                rules=tuple({"rule": one.rule, "value": round(one.value, 4)} for one in job.findings),
+                rules=tuple({"rule": one.rule, "value": round(one.value, 4)} for one in job.matches),
                 proposals=tuple(self._proposals(observation)),
                 model=job.model,
                 hash=f"{perceptual_hash(frame) if observation.hash is None else observation.hash:016x}",
@@ -194,8 +194,8 @@ class Storage:
             data,
         )
         self._sizes[kept.id] = (kept.value, kept.bytes, kept.kept_ns)
-        for finding in job.findings:
-            self.kept[finding.rule] = self.kept.get(finding.rule, 0) + 1
+        for match in job.matches:
+            self.kept[match.rule] = self.kept.get(match.rule, 0) + 1
         return kept.id
 
     def _require_free_space(self) -> None:

@@ -51,7 +51,7 @@ class _Watched:
 
 
 @dataclass
-class _Camera:
+class _CameraRules:
     watched: list[_Watched]
     identities: Identities = field(default_factory=Identities)
     last_ns: int | None = None
@@ -73,7 +73,7 @@ class Engine:
         self.settings = settings
         self.counters = Counters()
         self._make_id = make_id
-        self._cameras: dict[str, _Camera] = {}
+        self._cameras: dict[str, _CameraRules] = {}
         self._apply(settings)
 
     @property
@@ -154,14 +154,14 @@ class Engine:
             return None
         return []
 
-    def _begin(self, name: str) -> _Camera:
+    def _begin(self, name: str) -> _CameraRules:
         zones, lines = shapes_of(self._zones, name), shapes_of(self._lines, name)
         watched = []
         for rule in self._rules:
             shape = (lines if rule.kind == "crosses" else zones).get(rule.zone)
             if shape is not None or not rule.zone:  # else the zone belongs to another camera
                 watched.append(_Watched(rule, CONDITIONS[rule.kind](rule, shape)))
-        state = self._cameras[name] = _Camera(watched)
+        state = self._cameras[name] = _CameraRules(watched)
         return state
 
     def _restart(self, camera: str) -> list[Event]:

@@ -51,7 +51,7 @@ class Clip:
 
 
 @dataclass
-class _Camera:
+class _CameraFootage:
     jpegs: Ring = field(default_factory=Ring)
     video: Ring = field(default_factory=Ring)
 
@@ -67,7 +67,7 @@ class Footage:
         self.clips: list[Clip] = []
         self.failed: list[EdgecamError] = []
         self._now = now
-        self._cameras: dict[str, _Camera] = {}
+        self._cameras: dict[str, _CameraFootage] = {}
 
     @property
     def megabytes(self) -> float:
@@ -88,7 +88,7 @@ class Footage:
         return f"clips/{event.id}{SUFFIX[newest.codec]}" if name and newest is not None else ""
 
     def _named_ring(self, camera: str) -> tuple[str, Ring]:
-        state, choice = self._cameras.get(camera) or _Camera(), self.settings.clip
+        state, choice = self._cameras.get(camera) or _CameraFootage(), self.settings.clip
         for name, ring in (("video", state.video), ("jpeg", state.jpegs)):
             if choice in ("auto", name) and len(ring):
                 return name, ring
@@ -96,7 +96,7 @@ class Footage:
 
     def frame(self, camera: str, frame: CodedFrame) -> list[Clip]:
         """Add a coded frame; returns the clips that are complete."""
-        state = self._cameras.setdefault(camera, _Camera())
+        state = self._cameras.setdefault(camera, _CameraFootage())
         ring = state.jpegs if frame.codec == JPEG else state.video
         seconds = self.settings.pre_roll + JPEG_SECONDS
         if frame.codec == JPEG and self._named_ring(camera)[0] == "video":
@@ -167,7 +167,7 @@ class Footage:
         Raises:
             ImageError: the JPEG is damaged.
         """
-        ring = (self._cameras.get(event.camera) or _Camera()).jpegs
+        ring = (self._cameras.get(event.camera) or _CameraFootage()).jpegs
         found = ring.at(event.stamp_ns, _NEAR_NS if near else 0)
         if found is None or event.box is None or found.stamp_ns != event.stamp_ns:
             return None if found is None else found.data

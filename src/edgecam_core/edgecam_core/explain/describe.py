@@ -38,7 +38,7 @@ MISSING = "NOT INSTALLED"
 
 
 @dataclass(frozen=True)
-class Description:
+class TokenDescription:
     """One token of the launch text; ``kind`` is element, property, capability or reference."""
 
     text: str
@@ -50,7 +50,7 @@ class Description:
 class Explanation:
     """The description of a launch text: ``rows`` in its order, ``missing`` elements, and errors (``wrong``)."""
 
-    rows: list[Description] = field(default_factory=list)
+    rows: list[TokenDescription] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
 
@@ -68,7 +68,7 @@ def describe(text: str) -> Explanation:
             _caps(token, result)
         elif token.kind == "reference":
             result.rows.append(
-                Description(
+                TokenDescription(
                     token.text, "reference", "an element that is named elsewhere with name=, or one of its pads"
                 )
             )
@@ -81,14 +81,14 @@ def _element(name: str, result: Explanation) -> Any:
     factory = gst.load().ElementFactory.find(name)
     if factory is None:
         result.missing.append(name)
-        result.rows.append(Description(name, "element", _missing(name)))
+        result.rows.append(TokenDescription(name, "element", _missing(name)))
         return None
     words = factory.get_metadata("klass").split("/")
     role = next((role_name for word, role_name in _ROLES if word in words), "element")
     package = elements.package(name)
     where = f" [{package}]" if package else ""
     result.rows.append(
-        Description(name, "element", f"{role} ({'/'.join(words)}): {factory.get_metadata('long-name')}{where}")
+        TokenDescription(name, "element", f"{role} ({'/'.join(words)}): {factory.get_metadata('long-name')}{where}")
     )
     return factory.create(None)
 
@@ -117,7 +117,7 @@ def _installed() -> tuple[str, ...]:
 def _property_of_missing(token: Token, name: str, result: Explanation) -> None:
     known = jetson.table().get(name)
     if known is None:
-        result.rows.append(Description(token.text, "property", f"cannot be checked: {name} is not installed"))
+        result.rows.append(TokenDescription(token.text, "property", f"cannot be checked: {name} is not installed"))
         return
     spec = known.properties.get(token.name)
     if spec is None:
@@ -127,14 +127,14 @@ def _property_of_missing(token: Token, name: str, result: Explanation) -> None:
         result.wrong.append(f"{name} {token.name}={token.value}: must be {must}")
     allowed = spec.allowed.replace("..", " to ").replace(",", ", ")
     parts = [spec.kind, allowed, f"default {spec.default}" if spec.default else "", spec.meaning]
-    result.rows.append(Description(token.text, "property", "; ".join(part for part in parts if part)))
+    result.rows.append(TokenDescription(token.text, "property", "; ".join(part for part in parts if part)))
 
 
 def _unknown_property(token: Token, name: str, known: Iterable[str], result: Explanation) -> None:
     near = get_close_matches(token.name, list(known), n=2, cutoff=0.6)
     hint = f"; did you mean {' or '.join(near)}?" if near else ""
     result.wrong.append(f"{name} has no property {token.name!r}{hint}")
-    result.rows.append(Description(token.text, "property", f"UNKNOWN: {name} has no such property{hint}"))
+    result.rows.append(TokenDescription(token.text, "property", f"UNKNOWN: {name} has no such property{hint}"))
 
 
 def _property(token: Token, current: tuple[str, Any] | None, result: Explanation) -> None:
@@ -149,7 +149,7 @@ def _property(token: Token, current: tuple[str, Any] | None, result: Explanation
     if spec is None:
         names = [each.name for each in element.list_properties()]
         if "::" in token.name:  # property of a child such as a pad, known only once the pipeline is built
-            result.rows.append(Description(token.text, "property", f"property of a child of {name}"))
+            result.rows.append(TokenDescription(token.text, "property", f"property of a child of {name}"))
         else:
             _unknown_property(token, name, names, result)
         return
@@ -158,7 +158,7 @@ def _property(token: Token, current: tuple[str, Any] | None, result: Explanation
     if must := _refuses(spec, kind, allowed, token.value):
         result.wrong.append(f"{name} {token.name}={token.value}: must be {must}")
     parts = [kind, allowed, f"default {default}" if default else "", (spec.blurb or "").rstrip(".")]
-    result.rows.append(Description(token.text, "property", "; ".join(part for part in parts if part)))
+    result.rows.append(TokenDescription(token.text, "property", "; ".join(part for part in parts if part)))
 
 
 def _type(spec: Any) -> tuple[str, str]:
@@ -209,15 +209,15 @@ def _caps(token: Token, result: Explanation) -> None:
     caps = gst.load().Caps.from_string(text)
     if caps is None:
         result.wrong.append(f"{text} is not a valid capability")
-        result.rows.append(Description(text, "capability", "INVALID"))
+        result.rows.append(TokenDescription(text, "capability", "INVALID"))
         return
     for index in range(caps.get_size()):
         structure, features = gst.structure_of(caps.get_structure(index)), caps.get_features(index)
         memory = features.to_string() if features else ""
         note = f", in {memory.removeprefix('memory:')} memory" if memory not in ("", "memory:SystemMemory") else ""
-        result.rows.append(Description(structure.name, "capability", f"media type that may pass{note}"))
+        result.rows.append(TokenDescription(structure.name, "capability", f"media type that may pass{note}"))
         for name, kind, value in _fields(structure.text):
-            result.rows.append(Description(f"  {name}={value}", "capability", f"field of type {kind}"))
+            result.rows.append(TokenDescription(f"  {name}={value}", "capability", f"field of type {kind}"))
 
 
 def _fields(structure: str) -> list[tuple[str, str, str]]:

@@ -28,7 +28,7 @@ from edgecam_core.types import Detections
 
 
 @dataclass(frozen=True)
-class Result:
+class ImageResult:
     """The detections in one image; ``width`` and ``height`` are in pixels, ``number`` counts from 1."""
 
     number: int
@@ -51,7 +51,7 @@ def check_writable(option: str, path: Path) -> None:
         raise SettingError(option, str(path), f"cannot be written ({error.strerror}); use another path") from error
 
 
-def write_json(path: Path, results: Sequence[Result]) -> None:
+def write_json(path: Path, results: Sequence[ImageResult]) -> None:
     """Write a list of images: file, width, height, and detections with label, class_id, score and box.
 
     ``box`` is x1, y1, x2, y2 in pixels.
@@ -76,7 +76,7 @@ def _detections(found: Detections) -> list[dict[str, Any]]:
     ]
 
 
-def write_coco(path: Path, results: Sequence[Result]) -> None:
+def write_coco(path: Path, results: Sequence[ImageResult]) -> None:
     """Write COCO results: image_id, category_id, bbox (x, y, width, height in pixels), score.
 
     ``image_id`` is the number in the file name if all names are numbers, as in COCO (``000000000139.jpg``). Otherwise
@@ -99,7 +99,7 @@ def write_coco(path: Path, results: Sequence[Result]) -> None:
     path.write_text(json.dumps(rows) + "\n", encoding="utf-8")
 
 
-def write_csv(path: Path, results: Sequence[Result]) -> None:
+def write_csv(path: Path, results: Sequence[ImageResult]) -> None:
     """Write one line per detection: file, label, class_id, score, x1, y1, x2, y2 (pixels)."""
     with path.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)

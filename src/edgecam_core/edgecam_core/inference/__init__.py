@@ -15,6 +15,6 @@
 """Inference back ends: one file each, found by the table in ``backends``."""
 
 from edgecam_core.inference.backends import BACKENDS, open_runner
-from edgecam_core.inference.runner import Runner, RunnerOptions, Tensor
+from edgecam_core.inference.runner import Runner, RunnerOptions, TensorSpec
 
-__all__ = ["BACKENDS", "Runner", "RunnerOptions", "Tensor", "open_runner"]
+__all__ = ["BACKENDS", "Runner", "RunnerOptions", "TensorSpec", "open_runner"]

@@ -28,7 +28,7 @@ import numpy as np
 from edgecam_core.errors import InferenceError, ModelError
 from edgecam_core.inference.cuda_driver import CudaGraph
 from edgecam_core.inference.cuda_memory import CudaContext
-from edgecam_core.inference.runner import Tensor
+from edgecam_core.inference.runner import TensorSpec
 
 log = logging.getLogger(__name__)
 Enqueue = Callable[[int, int], None]
@@ -54,8 +54,8 @@ class CudaSession:
     def __init__(
         self,
         context: CudaContext,
-        inputs: Mapping[str, Tensor],
-        outputs: Mapping[str, Tensor],
+        inputs: Mapping[str, TensorSpec],
+        outputs: Mapping[str, TensorSpec],
         enqueue: Enqueue,
         max_batch: int = 1,
         use_graph: bool = True,
@@ -143,7 +143,7 @@ class CudaSession:
         outputs = {name: self._hosts[name][: _rows(tensor, batch)] for name, tensor in self._outputs.items()}
         return {**outputs, **fetched}
 
-    def _fetch(self, name: str, tensor: Tensor) -> np.ndarray:
+    def _fetch(self, name: str, tensor: TensorSpec) -> np.ndarray:
         if name not in self._shapes:
             raise InferenceError(f"the engine returned no shape for its output {name!r}")
         host = np.empty(self._shapes[name], tensor.dtype)
@@ -192,6 +192,6 @@ class CudaSession:
             self._devices, self._hosts, self._sizes = {}, {}, {}
 
 
-def _rows(tensor: Tensor, batch: int) -> int | None:
+def _rows(tensor: TensorSpec, batch: int) -> int | None:
     """Number of rows of a buffer that a run uses; None for all."""
     return batch if tensor.shape[:1] == (None,) else None

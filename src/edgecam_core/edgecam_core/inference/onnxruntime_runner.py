@@ -28,7 +28,7 @@ from edgecam_core.errors import InferenceError, MissingDependency, ModelError, f
 from edgecam_core.inference.cuda_driver import find_gpu
 from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.inference.precision import CPU, convert_precision
-from edgecam_core.inference.runner import Runner, RunnerOptions, Tensor
+from edgecam_core.inference.runner import Runner, RunnerOptions, TensorSpec
 
 CUDA_PROVIDER, CPU_PROVIDER = "CUDAExecutionProvider", "CPUExecutionProvider"
 _INSTALL_GPU = "pip install onnxruntime-gpu in place of onnxruntime"
@@ -175,8 +175,8 @@ def load_problem(library: Path) -> str:
     return ""
 
 
-def _tensor(item: Any) -> Tensor:
+def _tensor(item: Any) -> TensorSpec:
     dtype = _DTYPES.get(item.type)
     if dtype is None:
         raise ModelError(f"tensor {item.name!r} has type {item.type}; supported are {', '.join(_DTYPES)}")
-    return Tensor(np.dtype(dtype), tuple(size if isinstance(size, int) else None for size in item.shape))
+    return TensorSpec(np.dtype(dtype), tuple(size if isinstance(size, int) else None for size in item.shape))

@@ -25,7 +25,7 @@ import numpy as np
 from edgecam_core.errors import InferenceError, MissingDependency, ModelError
 from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.inference.precision import CPU, convert_precision
-from edgecam_core.inference.runner import Runner, RunnerOptions, Tensor
+from edgecam_core.inference.runner import Runner, RunnerOptions, TensorSpec
 
 _DEVICE = "CPU"
 
@@ -88,9 +88,9 @@ def _name(port: Any, known: Mapping[str, object]) -> str:
     return next((name for name in known if name in port.names), port.any_name)
 
 
-def _tensor(port: Any) -> Tensor:
+def _tensor(port: Any) -> TensorSpec:
     shape = tuple(size.get_length() if size.is_static else None for size in port.get_partial_shape())
-    return Tensor(np.dtype(port.get_element_type().to_dtype()), shape)
+    return TensorSpec(np.dtype(port.get_element_type().to_dtype()), shape)
 
 
 def _last_line(error: Exception) -> str:

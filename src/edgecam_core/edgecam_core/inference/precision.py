@@ -219,7 +219,7 @@ def _int8(model: ModelFile, calibration: CalibrationImages, flavour: str, progre
         quantize_static(
             proto,
             str(target),
-            _Reader(calibration, progress),
+            _CalibrationReader(calibration, progress),
             per_channel=True,
             activation_type=QuantType.QInt8 if signed else QuantType.QUInt8,
             weight_type=QuantType.QInt8,
@@ -238,7 +238,7 @@ def _finished_for_tensorrt(quantised: Any) -> Any:
     return _half_remainder(quantised)
 
 
-class _Reader:
+class _CalibrationReader:
     """The calibration images as a CalibrationDataReader of ONNX Runtime's quantiser."""
 
     def __init__(self, calibration: CalibrationImages, progress: Progress) -> None:

@@ -37,7 +37,7 @@ def silent(_text: str) -> None:
 
 
 @dataclass(frozen=True)
-class Tensor:
+class TensorSpec:
     """Element type and shape of one input or output; None is a dimension known only at run time."""
 
     dtype: np.dtype
@@ -119,7 +119,7 @@ class Runner(ABC):
     streams: int = 1
     on_cpu: bool = False
 
-    def __init__(self, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor], description: str) -> None:
+    def __init__(self, inputs: Mapping[str, TensorSpec], outputs: Mapping[str, TensorSpec], description: str) -> None:
         self.inputs = dict(inputs)
         self.outputs = dict(outputs)
         self.description = description
@@ -150,7 +150,7 @@ class Runner(ABC):
                 raise InferenceError(f"input {name!r} is missing; got {', '.join(feed) or 'none'}")
             array = feed[name]
             if not tensor.accepts(array):
-                raise InferenceError(f"input {name!r} must be {tensor}, got {Tensor(array.dtype, array.shape)}")
+                raise InferenceError(f"input {name!r} must be {tensor}, got {TensorSpec(array.dtype, array.shape)}")
         return self._infer(feed)
 
     @abstractmethod

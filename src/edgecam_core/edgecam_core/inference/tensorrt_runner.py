@@ -32,7 +32,7 @@ from edgecam_core.inference.cuda_memory import CudaContext, open_context
 from edgecam_core.inference.cuda_session import CudaSession
 from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.inference.precision import TENSORRT, convert_precision, require_calibration
-from edgecam_core.inference.runner import Runner, RunnerOptions, Tensor
+from edgecam_core.inference.runner import Runner, RunnerOptions, TensorSpec
 from edgecam_core.inference.shipped_int8 import has_ranges
 from edgecam_core.inference.tensorrt_api import TensorRt, import_tensorrt
 from edgecam_core.inference.tensorrt_builder import Recipe, build_engine, collecting_logger
@@ -228,14 +228,14 @@ def _deserialise(api: TensorRt, plan: bytes, precision: str, what: str, dla: int
     return engine, logger
 
 
-def _tensors(api: TensorRt, engine: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def _tensors(api: TensorRt, engine: Any) -> tuple[dict[str, TensorSpec], dict[str, TensorSpec]]:
     trt = api.module
-    inputs: dict[str, Tensor] = {}
-    outputs: dict[str, Tensor] = {}
+    inputs: dict[str, TensorSpec] = {}
+    outputs: dict[str, TensorSpec] = {}
     for index in range(engine.num_io_tensors):
         name = engine.get_tensor_name(index)
         shape = tuple(None if size < 0 else size for size in engine.get_tensor_shape(name))
-        tensor = Tensor(np.dtype(trt.nptype(engine.get_tensor_dtype(name))), shape)
+        tensor = TensorSpec(np.dtype(trt.nptype(engine.get_tensor_dtype(name))), shape)
         (inputs if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT else outputs)[name] = tensor
     return inputs, outputs
 

@@ -27,7 +27,7 @@ import numpy as np
 
 from edgecam_core.errors import InferenceError, MissingDependency, ModelError, first_line
 from edgecam_core.inference.model_file import ModelFile
-from edgecam_core.inference.runner import Runner, RunnerOptions, Tensor
+from edgecam_core.inference.runner import Runner, RunnerOptions, TensorSpec
 
 SUFFIX = ".torchscript"
 
@@ -39,8 +39,8 @@ class TorchRunner(Runner):
 
     def __init__(self, torch: Any, module: Any, device: str, model: ModelFile, half: bool, description: str) -> None:
         float32 = np.dtype(np.float32)
-        inputs = {name: Tensor(float32, shape) for name, shape in model.inputs.items()}
-        outputs = {name: Tensor(float32, shape) for name, shape in model.outputs.items()}
+        inputs = {name: TensorSpec(float32, shape) for name, shape in model.inputs.items()}
+        outputs = {name: TensorSpec(float32, shape) for name, shape in model.outputs.items()}
         super().__init__(inputs, outputs, description)
         self._torch, self._module, self._device = torch, module, device
         self._type = torch.float16 if half else torch.float32

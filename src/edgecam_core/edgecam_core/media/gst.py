@@ -36,6 +36,6 @@ from edgecam_core.media.launch_text import element_names as element_names
 from edgecam_core.media.launch_text import quoted as quoted
 from edgecam_core.media.messages import BusMessage as BusMessage
 from edgecam_core.media.pipeline import Pipeline as Pipeline
+from edgecam_core.media.samples import MappedSample as MappedSample
 from edgecam_core.media.samples import Plane as Plane
-from edgecam_core.media.samples import Sample as Sample
 from edgecam_core.media.samples import buffer_of as buffer_of

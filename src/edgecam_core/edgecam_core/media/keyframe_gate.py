@@ -45,7 +45,7 @@ class Admission(NamedTuple):
     resets: bool = False
 
 
-class _State(enum.Enum):
+class _GateState(enum.Enum):
     CLOSED = "waiting for a random access point"
     RECOVERING = "decoding frames that are not complete yet"
     OPEN = "decoding and showing frames"
@@ -71,7 +71,7 @@ class KeyframeGate:
     def __init__(self, codec: Codec, known: Iterable[bytes] = ()) -> None:
         self._codec = codec
         self._sets: dict[SetKey, bytes] = {}
-        self._state = _State.CLOSED
+        self._state = _GateState.CLOSED
         self._skips_leading = False
         self._shown_from: int | None = None
         self._left = 0  # distance to the recovery point, in slice numbers
@@ -86,16 +86,16 @@ class KeyframeGate:
     @property
     def open(self) -> bool:
         """Whether decoded frames are shown."""
-        return self._state is _State.OPEN
+        return self._state is _GateState.OPEN
 
     @property
     def closed(self) -> bool:
         """Whether decoding must restart at a random access point."""
-        return self._state is _State.CLOSED
+        return self._state is _GateState.CLOSED
 
     def close(self) -> None:
         """Wait for the next random access point, because references are lost (packet loss, decoder restart)."""
-        self._state = _State.CLOSED
+        self._state = _GateState.CLOSED
         self._feeds = False
 
     def distrust(self) -> None:
@@ -130,7 +130,7 @@ class KeyframeGate:
         if whole:
             self.remember(nals)
         slices = [unit for unit in nals if self._codec.is_vcl(self._codec.kind(unit))]
-        if self._distrusted and self._state is not _State.CLOSED:
+        if self._distrusted and self._state is not _GateState.CLOSED:
             self.close()
             self._feeds = True
         self._distrusted = False
@@ -142,7 +142,7 @@ class KeyframeGate:
         self._fed = self._fed or admission is not None
         if admission is None or not admission.shown:
             self.refused += 1
-        self.starving = self._state is _State.CLOSED
+        self.starving = self._state is _GateState.CLOSED
         if any(self._codec.ends_sequence(self._codec.kind(unit)) for unit in nals):
             self.close()  # the next frame is a random access point whose leading frames cannot be decoded
         return admission
@@ -154,10 +154,10 @@ class KeyframeGate:
         if self._skips_leading and self._codec.is_skipped_after_join(kind):
             return None
         try:
-            begins = self._state is _State.CLOSED
+            begins = self._state is _GateState.CLOSED
             if begins and not self._begins_recovery(nals, slices):
                 return Admission(nals, False) if self._feeds else None
-            if self._state is _State.RECOVERING:
+            if self._state is _GateState.RECOVERING:
                 resets = begins and self._fed and not self._feeds
                 return self._recover(nals, slices[0], time)._replace(begins=begins, resets=resets)
         except BitstreamError:
@@ -172,9 +172,9 @@ class KeyframeGate:
         except BitstreamError:  # a parameter set is missing
             self.close()
             return None
-        joined = self._state is not _State.OPEN
+        joined = self._state is not _GateState.OPEN
         self._skips_leading = joined or self._codec.breaks_link(kind)
-        self._state = _State.OPEN
+        self._state = _GateState.OPEN
         self._shown_from = None
         return Admission(self._with_sets(nals, header) if joined else nals, True, begins=joined)
 
@@ -187,7 +187,7 @@ class KeyframeGate:
         # A frame that references others cannot be complete at once, even if its recovery point message says so.
         if count == 0 and not all(self._codec.is_intra(unit, self._sets) for unit in slices):
             return False
-        self._state = _State.RECOVERING
+        self._state = _GateState.RECOVERING
         self._left, self._number = count, header.number
         self._skips_leading = True
         nals[:] = self._with_sets(nals, header)
@@ -202,9 +202,9 @@ class KeyframeGate:
         if (count := self._codec.recovery_count(nals)) is not None:
             self._left = min(self._left, max(0, count))
         if self._left < 0 or (self._left == 0 and header.reference):
-            self._state = _State.OPEN
+            self._state = _GateState.OPEN
             self._shown_from = time
-        return Admission(nals, self._state is _State.OPEN)
+        return Admission(nals, self._state is _GateState.OPEN)
 
     def _is_shown(self, time: int | None) -> bool:
         """Whether a frame lies at or after the recovery point in output order."""

@@ -31,7 +31,7 @@ from edgecam_core.masking import masked
 from edgecam_core.media import refusals
 from edgecam_core.media.binding import library, load, require_elements
 from edgecam_core.media.messages import BusMessage, plain_message
-from edgecam_core.media.samples import Sample, buffer_of
+from edgecam_core.media.samples import MappedSample, buffer_of
 
 
 class Pipeline:
@@ -136,13 +136,13 @@ class Pipeline:
             pad.remove_probe(number)
         self._bus.set_flushing(True)
 
-    def pull(self, timeout: float, sink: str = "sink") -> Sample | None:
+    def pull(self, timeout: float, sink: str = "sink") -> MappedSample | None:
         """The next buffer of an appsink, waiting up to ``timeout`` seconds; None if none arrives."""
         gst = load()
         if sink not in self._sinks:
             self._sinks[sink] = self.element(sink)
         sample = self._sinks[sink].emit("try-pull-sample", int(timeout * gst.SECOND))
-        return None if sample is None else Sample(sample)
+        return None if sample is None else MappedSample(sample)
 
     def arrivals(self, sink: str = "sink") -> tuple[int, int]:
         """The number of buffers that reached an appsink since the start or the last seek, and the number queued now.

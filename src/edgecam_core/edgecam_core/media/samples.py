@@ -36,7 +36,7 @@ class Plane:
     stride: int
 
 
-class Sample:
+class MappedSample:
     """One buffer from an appsink, as a context manager; ``data`` is valid until the sample is closed.
 
     ``data`` is flat uint8, a view of GStreamer's memory. ``pts_ns`` is the running time of the buffer in nanoseconds
@@ -72,7 +72,7 @@ class Sample:
             self.buffer.unmap(self._map)
             self._map = None
 
-    def __enter__(self) -> Sample:
+    def __enter__(self) -> MappedSample:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:

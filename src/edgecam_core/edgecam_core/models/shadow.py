@@ -28,7 +28,7 @@ from edgecam_core.errors import EdgecamError
 from edgecam_core.inference.runner import Progress
 from edgecam_core.models.agreement import compare
 from edgecam_core.models.detector import Detector
-from edgecam_core.models.worker import Job
+from edgecam_core.models.worker import DetectionJob
 from edgecam_core.types import Detections
 
 
@@ -45,11 +45,13 @@ class ShadowWorker:
         deliver: called in the worker's thread with each processed frame and its detections.
     """
 
-    def __init__(self, load: Callable[[Progress], Detector], deliver: Callable[[Job, Detections], None]) -> None:
+    def __init__(
+        self, load: Callable[[Progress], Detector], deliver: Callable[[DetectionJob, Detections], None]
+    ) -> None:
         self._load = load
         self._deliver = deliver
         self._changed = threading.Condition()
-        self._waiting: tuple[Job, Detections] | None = None
+        self._waiting: tuple[DetectionJob, Detections] | None = None
         self._closing = False
         self.problem: EdgecamError | None = None
         self.detector: Detector | None = None
@@ -61,7 +63,7 @@ class ShadowWorker:
         self._thread = threading.Thread(target=self._run, name="shadow", daemon=True)
         self._thread.start()
 
-    def offer(self, job: Job, found: Detections) -> None:
+    def offer(self, job: DetectionJob, found: Detections) -> None:
         """Offer a frame and the live model's detections in it; returns at once."""
         with self._changed:
             if self._waiting is None and self.detector is not None:
@@ -99,12 +101,12 @@ class ShadowWorker:
             self.detector = None
             detector.close()
 
-    def _next(self) -> tuple[Job, Detections] | None:
+    def _next(self) -> tuple[DetectionJob, Detections] | None:
         with self._changed:
             self._changed.wait_for(lambda: self._waiting is not None or self._closing)
             return None if self._closing else self._waiting
 
-    def _detect(self, detector: Detector, job: Job, live: Detections) -> None:
+    def _detect(self, detector: Detector, job: DetectionJob, live: Detections) -> None:
         try:
             found = detector.detect(job.frame)
         except EdgecamError as error:

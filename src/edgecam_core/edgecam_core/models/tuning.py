@@ -56,7 +56,7 @@ _SUFFIX = ".choice"
 
 
 @dataclass(frozen=True)
-class Choice:
+class TuningChoice:
     """One way to run the model: milliseconds per image, and CPU time in milliseconds over all threads."""
 
     backend: str
@@ -83,18 +83,18 @@ def allowed_precisions(model: ModelFile) -> list[str]:
     return ["auto", "int8"] if cheap and has_ranges(model) else ["auto"]
 
 
-def stored_choice(plan: Plan, settings: DetectorSettings) -> Choice | None:
+def stored_choice(plan: Plan, settings: DetectorSettings) -> TuningChoice | None:
     """The stored result for this machine; None if there is no matching one."""
     artifact, facts = _record(plan, settings)
     if artifact.mismatch(facts):
         return None
     try:
-        return Choice(**json.loads(artifact.path.read_text(encoding="utf-8"))["best"])
+        return TuningChoice(**json.loads(artifact.path.read_text(encoding="utf-8"))["best"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def choices_of(sha256: str) -> list[tuple[artifacts.Artifact, dict[str, Any], Choice]]:
+def choices_of(sha256: str) -> list[tuple[artifacts.Artifact, dict[str, Any], TuningChoice]]:
     """All stored results for a model: file, facts and best choice; the newest first."""
     found = []
     for one in artifacts.list_artifacts(artifacts.folder()):
@@ -102,7 +102,7 @@ def choices_of(sha256: str) -> list[tuple[artifacts.Artifact, dict[str, Any], Ch
         if not one.path.name.endswith(_SUFFIX) or facts.get("model_sha256") != sha256 or one.mismatch(facts):
             continue
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            found.append((one, facts, Choice(**json.loads(one.path.read_text(encoding="utf-8"))["best"])))
+            found.append((one, facts, TuningChoice(**json.loads(one.path.read_text(encoding="utf-8"))["best"])))
     return sorted(found, key=lambda row: row[0].path.stat().st_mtime_ns, reverse=True)
 
 
@@ -124,7 +124,7 @@ def carry_over(sha256: str, new: ModelFile, precision: str) -> None:
         _artifact(new, facts, one.path.parent).put(facts, one.path.read_bytes())
 
 
-def with_choice(choice: Choice, settings: DetectorSettings) -> DetectorSettings:
+def with_choice(choice: TuningChoice, settings: DetectorSettings) -> DetectorSettings:
     """The settings with back end, precision and threads of this choice."""
     return settings.changed(backend=choice.backend, precision=choice.precision, threads=choice.threads)
 
@@ -149,7 +149,7 @@ def open_tuned(settings: DetectorSettings, progress: Progress = silent) -> Detec
         return detector
 
 
-def tune(settings: DetectorSettings, progress: Progress = silent) -> list[Choice]:
+def tune(settings: DetectorSettings, progress: Progress = silent) -> list[TuningChoice]:
     """Measure in this process and store the result; returns all choices, best first. Blocks for some seconds.
 
     Raises:
@@ -181,7 +181,7 @@ def start_tuning(settings: DetectorSettings) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def rank(found: list[Choice]) -> list[Choice]:
+def rank(found: list[TuningChoice]) -> list[TuningChoice]:
     """Sort by inference time; among choices about as fast as the fastest, the least CPU time comes first.
 
     An inference that takes much longer than its CPU time was disturbed by other processes. Inference times are then
@@ -194,7 +194,7 @@ def rank(found: list[Choice]) -> list[Choice]:
     return sorted(found, key=lambda item: (0, item.cpu_ms) if item.ms <= limit else (1, item.ms))
 
 
-def _measured(plan: Plan, settings: DetectorSettings, progress: Progress) -> Iterator[Choice]:
+def _measured(plan: Plan, settings: DetectorSettings, progress: Progress) -> Iterator[TuningChoice]:
     """Measure back ends and precisions with all cores, then fewer threads for the best of them."""
     cores = len(os.sched_getaffinity(0))
     backends = CPU_BACKENDS if settings.backend == "auto" else (settings.backend,)
@@ -203,19 +203,19 @@ def _measured(plan: Plan, settings: DetectorSettings, progress: Progress) -> Ite
     found = []
     for backend in backends:
         for precision in precisions:
-            choice = _measure(plan, settings, Choice(backend, precision, max_threads, 0.0, 0.0), progress)
+            choice = _measure(plan, settings, TuningChoice(backend, precision, max_threads, 0.0, 0.0), progress)
             if choice is not None:
                 found.append(choice)
                 yield choice
     if found and not settings.threads:
         best = rank(found)[0]
         for threads in (count for count in (1, 2, 4, 8) if count < cores):
-            choice = _measure(plan, settings, Choice(best.backend, best.precision, threads, 0.0, 0.0), progress)
+            choice = _measure(plan, settings, TuningChoice(best.backend, best.precision, threads, 0.0, 0.0), progress)
             if choice is not None:
                 yield choice
 
 
-def _measure(plan: Plan, settings: DetectorSettings, choice: Choice, progress: Progress) -> Choice | None:
+def _measure(plan: Plan, settings: DetectorSettings, choice: TuningChoice, progress: Progress) -> TuningChoice | None:
     """The choice with its times; None if it cannot be loaded: not installed, or an unsupported operator."""
     progress(f"measuring {choice.backend} {choice.precision} with {choice.threads} threads")
     try:

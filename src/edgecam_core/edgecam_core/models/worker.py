@@ -38,7 +38,7 @@ class LoadCancelled(EdgecamError):
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class DetectionJob:
     """One image to process. ``tag`` is the owner's data (a message header); ``arrived`` is a time.monotonic() time."""
 
     source: str
@@ -51,7 +51,7 @@ class Job:
 class _Ready:
     """A job, and its preprocessed image: by which detector, and in how many seconds."""
 
-    job: Job
+    job: DetectionJob
     prepared: Prepared | None = None
     preprocess: float = 0.0
     prepared_by: Detector | None = None
@@ -80,7 +80,7 @@ class DetectionWorker:
         self,
         load: Callable[[Progress], Detector],
         loaded: Callable[[Detector], None],
-        deliver: Callable[[Job, Detections], None],
+        deliver: Callable[[DetectionJob, Detections], None],
         failed: Callable[[Exception], None],
         linger: float = 0.0,
         retry: float = 10.0,
@@ -109,7 +109,7 @@ class DetectionWorker:
         """Start loading; returns at once."""
         self._thread.start()
 
-    def put(self, job: Job) -> None:
+    def put(self, job: DetectionJob) -> None:
         """Preprocess an image (a millisecond or two) and queue it. It is dropped while no model is loaded."""
         detector = self.detector
         if detector is None:

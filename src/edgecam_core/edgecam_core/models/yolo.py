@@ -35,7 +35,7 @@ from edgecam_core.models.labels import metadata_labels, score_columns
 from edgecam_core.models.output_checks import check_numbers, check_probabilities, check_whole, class_numbers
 from edgecam_core.models.preprocess import InputSpec
 from edgecam_core.models.priors import to_corners
-from edgecam_core.models.yolo_layout import Head, recognise
+from edgecam_core.models.yolo_layout import YoloHead, recognise
 
 _DEFAULTS = InputSpec("", 0, 0, color="rgb")
 _OTHER_TASKS = ("segment", "pose", "obb", "classify", "semantic", "depth")
@@ -46,7 +46,7 @@ class YoloFamily(Family):
 
     name = "yolo"
 
-    def __init__(self, spec: InputSpec, head: Head, output: str) -> None:
+    def __init__(self, spec: InputSpec, head: YoloHead, output: str) -> None:
         super().__init__(spec, head.classes)
         self.needs_nms = head.layout in ("columns", "rows")
         self.fractions = head.layout in ("queries", "ranked")

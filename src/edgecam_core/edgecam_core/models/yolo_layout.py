@@ -40,14 +40,14 @@ Shape = tuple[int | None, ...]
 
 
 @dataclass(frozen=True)
-class Head:
+class YoloHead:
     """Layout and number of classes, which is 0 if neither shape nor metadata states it."""
 
     layout: str
     classes: int
 
 
-def recognise(model: ModelFile, output: str, names: int) -> Head:
+def recognise(model: ModelFile, output: str, names: int) -> YoloHead:
     """The layout of an output [B, ?, ?] and its number of classes.
 
     Args:
@@ -66,12 +66,12 @@ def recognise(model: ModelFile, output: str, names: int) -> Head:
     extra, axis = {"columns": (4, 1), "rows": (5, 2), "queries": (4, 2)}.get(layout, (0, 2))
     if not extra:
         _require(model, output, layout, shape[2] in (6, None))
-        return Head(layout, names or int(model.fact("classes", 0)))
+        return YoloHead(layout, names or int(model.fact("classes", 0)))
     if layout != "queries":
         _require_decoded(model, output)
     size = shape[axis]
     _require(model, output, layout, size is None or size > extra)
-    return Head(layout, size - extra if size is not None else names)
+    return YoloHead(layout, size - extra if size is not None else names)
 
 
 def _from_metadata(model: ModelFile, output: str, names: int) -> str:

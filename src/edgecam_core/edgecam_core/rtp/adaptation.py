@@ -42,7 +42,7 @@ class _Sent:
         self.at, self.size, self.retransmitted = at, size, False
 
 
-class _Receiver:
+class _ReceiverRate:
     def __init__(self, least: float, most: float) -> None:
         self.controller = RateController(least, most)
         self.heard_at = 0.0
@@ -70,7 +70,7 @@ class Adaptation:
         self._lock = threading.Lock()
         self._least, self._most = least, most
         self._sent: OrderedDict[int, _Sent] = OrderedDict()
-        self._receivers: OrderedDict[Address, _Receiver] = OrderedDict()
+        self._receivers: OrderedDict[Address, _ReceiverRate] = OrderedDict()
         self._paused_until = 0.0
         self._resend_budget = TokenBucket(most / 8 * RETRANSMIT_SHARE, most / 8 * RETRANSMIT_BURST)
 
@@ -124,7 +124,7 @@ class Adaptation:
                 self._paused_until = now + controller.queuing_delay - SHORT_QUEUE
 
     def _settle(
-        self, receiver: _Receiver, message: rtcp.CongestionFeedback, reported_at: float, now: float
+        self, receiver: _ReceiverRate, message: rtcp.CongestionFeedback, reported_at: float, now: float
     ) -> tuple[list[Acknowledged], float]:
         """The packets whose fate this message reports for the first time, and the newest round trip time."""
         packets, round_trip = [], 0.1
@@ -150,8 +150,8 @@ class Adaptation:
             if not receiver.is_detailed:
                 receiver.controller.report(block.loss)
 
-    def _receiver(self, address: Address, now: float) -> _Receiver:
-        receiver = self._receivers.pop(address, None) or _Receiver(self._least, self._most)
+    def _receiver(self, address: Address, now: float) -> _ReceiverRate:
+        receiver = self._receivers.pop(address, None) or _ReceiverRate(self._least, self._most)
         receiver.heard_at = now
         self._receivers[address] = receiver
         while len(self._receivers) > MAX_RECEIVERS:
@@ -172,7 +172,7 @@ class Adaptation:
                 return float("nan"), float("nan")
             return worst.controller.estimate, worst.controller.queuing_delay
 
-    def _worst(self, now: float) -> _Receiver | None:
+    def _worst(self, now: float) -> _ReceiverRate | None:
         newest = max((each.heard_at for each in self._receivers.values()), default=0.0)
         for address, each in list(self._receivers.items()):
             if newest - each.heard_at > GONE_SECONDS:

@@ -49,7 +49,7 @@ class History:
         return self._packets.get(sequence)
 
 
-class _Receiver:
+class _RequestBudget:
     """The remaining budget of one receiver."""
 
     def __init__(self) -> None:
@@ -70,7 +70,7 @@ class Retransmitter:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._history = History()
-        self._receivers: OrderedDict[Address, _Receiver] = OrderedDict()
+        self._receivers: OrderedDict[Address, _RequestBudget] = OrderedDict()
         self.resent = 0
         self.refused = 0
 
@@ -81,8 +81,8 @@ class Retransmitter:
             for receiver in self._receivers.values():
                 receiver.credit = min(receiver.credit + RESEND_SHARE, RESEND_BURST)
 
-    def _receiver(self, address: Address) -> _Receiver:
-        receiver = self._receivers.pop(address, None) or _Receiver()
+    def _receiver(self, address: Address) -> _RequestBudget:
+        receiver = self._receivers.pop(address, None) or _RequestBudget()
         self._receivers[address] = receiver
         while len(self._receivers) > MAX_RECEIVERS:
             self._receivers.popitem(last=False)

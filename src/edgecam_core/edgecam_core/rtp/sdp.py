@@ -29,7 +29,7 @@ FRAME_ATTRIBUTE = "x-frame-id"
 
 
 @dataclass(frozen=True)
-class Description:
+class SessionDescription:
     """One video stream. ``codec`` is a key of ``CODECS``; ``address`` may be a multicast group.
 
     For SRTP, ``encrypted`` is set; a description never contains the key.
@@ -48,7 +48,7 @@ class Description:
     source: str = ""  # the only sender of the multicast group (RFC 4570), numeric
 
 
-def write(text: Description, session: int = 0, ttl: int = 1) -> str:
+def write(text: SessionDescription, session: int = 0, ttl: int = 1) -> str:
     """The session description, with CRLF line endings as the standard requires."""
     family = "IP6" if ":" in text.address else "IP4"
     first = text.address.split(".")[0]
@@ -76,7 +76,7 @@ def write(text: Description, session: int = 0, ttl: int = 1) -> str:
     return "\r\n".join([*lines, "a=sendonly", ""])
 
 
-def parse(text: str) -> Description:
+def parse(text: str) -> SessionDescription:
     """The first video stream of a session description that edgecam can receive.
 
     Raises:
@@ -90,7 +90,7 @@ def parse(text: str) -> Description:
         encoding, rate = _rtpmap(attributes, payload_type)
         name = next((key for key, row in CODECS.items() if row.encoding_name == encoding.upper()), "")
         if name and rate == CLOCK_RATE:
-            return Description(
+            return SessionDescription(
                 address=address,
                 port=port,
                 payload_type=payload_type,
@@ -159,7 +159,7 @@ def _extensions(attributes: list[str]) -> dict[str, int]:
     return {match[2]: int(match[1]) for match in found if match}
 
 
-def read_file(path: str) -> Description:
+def read_file(path: str) -> SessionDescription:
     """The description in a file.
 
     Raises:
@@ -173,7 +173,7 @@ def read_file(path: str) -> Description:
         raise SettingError("sdp_file", path, f"describes no stream that edgecam can receive: {error}") from None
 
 
-def write_file(path: str, description: Description, session: int, ttl: int) -> None:
+def write_file(path: str, description: SessionDescription, session: int, ttl: int) -> None:
     """Write the description atomically, so that a reader never sees part of it.
 
     Raises:

@@ -225,7 +225,7 @@ class Sender:
         settings = self._settings
         if not settings.sdp_file:
             return
-        description = sdp.Description(
+        description = sdp.SessionDescription(
             address=self._transmitter.first_address,
             port=settings.port,
             payload_type=settings.payload_type,

@@ -117,14 +117,14 @@ def _float(arguments: argparse.Namespace) -> int:
 
 
 def _int8(arguments: argparse.Namespace) -> int:
-    from edgecam_training.export.int8 import Job, run_job
+    from edgecam_training.export.int8 import Int8Export, run_job
     from edgecam_training.export.quantize import LEAST_IMAGES
 
     if not arguments.data:
         raise SettingError("data", arguments.data, "INT8 needs a data set, for calibration and the acceptance check")
     if arguments.calibration_images < LEAST_IMAGES:
         raise SettingError("calibration-images", arguments.calibration_images, f"must be at least {LEAST_IMAGES}")
-    job = Job(
+    job = Int8Export(
         model=arguments.model, output=arguments.output, data=arguments.data, split=arguments.split,
         calibration_split=arguments.calibration_split, images=arguments.calibration_images, flavour=arguments.int8,
         recipe=arguments.calibration,

@@ -29,7 +29,7 @@ from typing import Any
 from edgecam_training.data.coco_outlines import Box, apart, outline_box
 from edgecam_training.data.dataset import Dataset, Sample
 from edgecam_training.data.findings import Findings
-from edgecam_training.data.image_files import ImageIndex, NotFound, hidden
+from edgecam_training.data.image_files import ImageIndex, ImageNotFound, hidden
 from edgecam_training.data.splits import split_in, split_named
 from edgecam_training.data.text_files import class_name, read_text
 from edgecam_training.errors import DatasetError
@@ -62,7 +62,7 @@ def _candidates(root: Path) -> list[Path]:
 
 
 @dataclass(frozen=True)
-class _File:
+class _CocoFile:
     path: Path
     split: str
     data: dict[str, Any]
@@ -84,7 +84,7 @@ def read(root: Path) -> Dataset:
         home = root.parent.parent if root.parent.name == "annotations" else root.parent
         if isinstance(files[0], str):
             raise DatasetError(f"{root} {files[0]}")
-    chosen = _with_boxes(root, [file for file in files if isinstance(file, _File)])
+    chosen = _with_boxes(root, [file for file in files if isinstance(file, _CocoFile)])
     for path, file in zip([root] if given else _candidates(root), files, strict=True):
         if isinstance(file, str):
             findings.noted("files", "JSON without boxes (not used)", 1, f"{path.name}: {file}")
@@ -104,7 +104,7 @@ def read(root: Path) -> Dataset:
     return Dataset(home, tuple(classes), tuple(samples), findings)
 
 
-def _open(path: Path) -> _File | str:
+def _open(path: Path) -> _CocoFile | str:
     """A file with boxes, or the reason why it has none.
 
     Raises:
@@ -123,10 +123,10 @@ def _open(path: Path) -> _File | str:
     if data["annotations"] and not any("bbox" in item or "segmentation" in item for item in data["annotations"]):
         return "is not COCO JSON with boxes: its annotations have neither 'bbox' nor 'segmentation'"
     split = split_in(path.stem) or split_named(path.parent.name) or "train"
-    return _File(path, split, data)
+    return _CocoFile(path, split, data)
 
 
-def _with_boxes(root: Path, files: list[_File]) -> list[_File]:
+def _with_boxes(root: Path, files: list[_CocoFile]) -> list[_CocoFile]:
     """One file for every image: the instances file if there are several.
 
     Raises:
@@ -134,8 +134,8 @@ def _with_boxes(root: Path, files: list[_File]) -> list[_File]:
     """
     if not files:
         raise DatasetError(f"{root} has no COCO JSON file with images, annotations and categories")
-    chosen: list[_File] = []
-    taken: dict[tuple[str, str], _File] = {}
+    chosen: list[_CocoFile] = []
+    taken: dict[tuple[str, str], _CocoFile] = {}
     for file in sorted(files, key=lambda file: "instances" not in file.path.stem):
         names = [(file.split, str(image.get("file_name"))) for image in file.data["images"]]
         rival = next((taken[name] for name in names if name in taken), None)
@@ -149,7 +149,7 @@ def _with_boxes(root: Path, files: list[_File]) -> list[_File]:
     return sorted(chosen, key=lambda file: str(file.path))
 
 
-def _categories(file: _File) -> dict[str, str]:
+def _categories(file: _CocoFile) -> dict[str, str]:
     """Names by id (as text), in numerical order of the ids."""
     found: dict[str, str] = {}
     try:
@@ -165,7 +165,7 @@ def _categories(file: _File) -> dict[str, str]:
     )
 
 
-def _groups(files: Iterable[_File]) -> list[str]:
+def _groups(files: Iterable[_CocoFile]) -> list[str]:
     """Categories that only group others: without a box, and the supercategory of another (Roboflow's category 0)."""
     known, used, grouping = set(), set(), set()
     for file in files:
@@ -178,7 +178,7 @@ def _groups(files: Iterable[_File]) -> list[str]:
     return sorted((grouping - used) & known)
 
 
-def _samples(file: _File, index: ImageIndex, classes: dict[str, int], findings: Findings) -> list[Sample]:
+def _samples(file: _CocoFile, index: ImageIndex, classes: dict[str, int], findings: Findings) -> list[Sample]:
     names = _categories(file)
     by_image: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for item in file.data["annotations"]:
@@ -193,7 +193,7 @@ def _samples(file: _File, index: ImageIndex, classes: dict[str, int], findings: 
         items = by_image.pop(key, [])
         try:
             path = index.find(str(image.get("file_name", "")), near)
-        except NotFound as reason:
+        except ImageNotFound as reason:
             findings.dropped("images", str(reason), 1, image.get("file_name"))
             findings.dropped("boxes", str(reason), len(items), image.get("file_name"))
             continue
@@ -206,7 +206,7 @@ def _samples(file: _File, index: ImageIndex, classes: dict[str, int], findings: 
 
 
 def _sample(
-    file: _File, path: Path, image: dict[str, Any], items: Sequence[dict[str, Any]], names: dict[str, str],
+    file: _CocoFile, path: Path, image: dict[str, Any], items: Sequence[dict[str, Any]], names: dict[str, str],
     classes: dict[str, int], findings: Findings,
 ) -> Sample:  # fmt: skip
     boxes, labels, crowd, difficult = [], [], [], []
@@ -254,7 +254,7 @@ def _box(item: dict[str, Any], size: tuple[int, int]) -> Box | None:
     return x, y, x + width, y + height
 
 
-def _near(home: Path, file: _File) -> Iterable[Path]:
+def _near(home: Path, file: _CocoFile) -> Iterable[Path]:
     """Folders where the images may be: named like the JSON file or its split, images/, next to the JSON file."""
     named = file.path.stem.replace("instances_", "").replace("_annotations.coco", "")
     names = [name for name in dict.fromkeys((named, file.split)) if name]

@@ -32,7 +32,7 @@ import numpy as np
 from edgecam_core import cache
 from edgecam_training.data import manifest
 from edgecam_training.data.dataset import Sample
-from edgecam_training.data.materials import Material
+from edgecam_training.data.materials import SceneMaterial
 
 _TRIES = 20
 _MOST_OVERLAP = 0.3  # of the smaller of two boxes
@@ -52,7 +52,7 @@ class CompositionPlan:
 
 
 def compose(
-    material: Material, output: Path, plan: CompositionPlan, progress: Callable[[int, int], None] | None = None
+    material: SceneMaterial, output: Path, plan: CompositionPlan, progress: Callable[[int, int], None] | None = None
 ) -> Path:
     """Write images and manifest; returns the manifest's path.
 
@@ -80,7 +80,7 @@ def compose(
 
 
 def _image(
-    material: Material, classes: list[str], output: Path, plan: CompositionPlan, split: str, number: int
+    material: SceneMaterial, classes: list[str], output: Path, plan: CompositionPlan, split: str, number: int
 ) -> Sample:
     rng = np.random.default_rng((plan.seed, ("train", "val", "held-out").index(split), number))
     pool = material.held_out if split == "held-out" else material.cutouts

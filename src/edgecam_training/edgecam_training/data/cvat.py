@@ -25,7 +25,7 @@ from pathlib import Path
 
 from edgecam_training.data.dataset import Dataset, Sample
 from edgecam_training.data.findings import Findings
-from edgecam_training.data.image_files import ImageIndex, NotFound, hidden
+from edgecam_training.data.image_files import ImageIndex, ImageNotFound, hidden
 from edgecam_training.data.rotated import around, upright
 from edgecam_training.data.splits import split_named
 from edgecam_training.data.text_files import class_name, decode_xml
@@ -79,7 +79,7 @@ def read(root: Path) -> Dataset:
     for path, image in images:
         try:
             samples.append(_sample(path, image, index, classes, findings))
-        except NotFound as reason:
+        except ImageNotFound as reason:
             findings.dropped("images", str(reason), 1, image.get("name", ""))
             findings.dropped("boxes", str(reason), len(_shapes(image)), image.get("name", ""))
     return Dataset(home, tuple(classes), tuple(samples), findings)

@@ -111,7 +111,7 @@ def normal(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-class NotFound(Exception):
+class ImageNotFound(Exception):
     """There is no usable file; the message is the reason in the table of findings."""
 
 
@@ -135,7 +135,7 @@ class ImageIndex:
         Of an absolute path, which is from another machine, only the last parts are used. The result is below the root.
 
         Raises:
-            NotFound: missing, ambiguous, or outside.
+            ImageNotFound: missing, ambiguous, or outside.
         """
         given = name.strip().replace("\\", "/")
         absolute = given.startswith("/") or given[1:2] == ":"
@@ -147,21 +147,21 @@ class ImageIndex:
             elif place.is_file():
                 return place
         if outside:
-            raise NotFound(OUTSIDE)
+            raise ImageNotFound(OUTSIDE)
         return self._choose(self._by_name.get(_key(posixpath.basename(given)), []), given, near)
 
     def find_stem(self, stem: str, near: Iterable[Path] = ()) -> Path:
         """The image called ``stem`` with any suffix; ``stem`` may contain folders.
 
         Raises:
-            NotFound: missing or ambiguous.
+            ImageNotFound: missing or ambiguous.
         """
         return self._choose(self._by_stem.get(_key(posixpath.basename(stem)), []), stem, near)
 
     def _choose(self, found: list[Path], name: str, near: Iterable[Path]) -> Path:
         """The only file; of several, the one whose folders match ``name`` best, or the one near the annotation."""
         if not found:
-            raise NotFound(ABSENT)
+            raise ImageNotFound(ABSENT)
         if len(found) == 1:
             return found[0]
         tail = [part for part in name.split("/") if part][:-1]
@@ -171,7 +171,7 @@ class ImageIndex:
         if len(chosen) > 1:
             chosen = [path for path in chosen if any(inside(path, folder) for folder in near)] or chosen
         if len(chosen) > 1:
-            raise NotFound(SEVERAL)
+            raise ImageNotFound(SEVERAL)
         return chosen[0]
 
 

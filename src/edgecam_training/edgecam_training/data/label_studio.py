@@ -30,7 +30,7 @@ from urllib.parse import parse_qs, unquote, urlparse
 
 from edgecam_training.data.dataset import Dataset, Sample
 from edgecam_training.data.findings import Findings
-from edgecam_training.data.image_files import ImageIndex, NotFound, hidden
+from edgecam_training.data.image_files import ImageIndex, ImageNotFound, hidden
 from edgecam_training.data.rotated import around, upright
 from edgecam_training.data.splits import split_named
 from edgecam_training.data.text_files import class_name, read_text
@@ -97,7 +97,7 @@ def _row(
     results = [one for one in newest.get("result") or [] if isinstance(one, dict)]
     try:
         path = _find(written, index)
-    except NotFound as reason:
+    except ImageNotFound as reason:
         findings.dropped("images", str(reason), 1, written)
         findings.dropped("boxes", str(reason), sum(str(one.get("type")) in _KINDS for one in results), written)
         return []
@@ -118,7 +118,7 @@ def _find(written: str, index: ImageIndex) -> Path:
     for candidate in (name.lstrip("/"), plain, _UPLOADED.sub("", plain)):
         try:
             return index.find(candidate, (index.root / "images",))
-        except NotFound as reason:
+        except ImageNotFound as reason:
             problem = reason
     raise problem
 

@@ -61,7 +61,7 @@ _VAL_EVERY = 4  # every fourth background is kept for validation
 
 
 @dataclass(frozen=True)
-class Material:
+class SceneMaterial:
     """``cutouts`` and ``held_out``: class -> (H, W, 4) uint8 BGRA; ``others``: cut-outs without a class;
     ``backgrounds`` and ``new_backgrounds`` (for validation): (H, W, 3) BGR; ``real``: photographs with boxes, and
     negatives without."""
@@ -74,7 +74,7 @@ class Material:
     real: list[Sample]
 
 
-def gather(folder: Path | None = None) -> Material:
+def gather(folder: Path | None = None) -> SceneMaterial:
     """Download (205 MB the first time) and read all material. Blocks for the download, then for some seconds.
 
     Raises:
@@ -93,7 +93,7 @@ def gather(folder: Path | None = None) -> Material:
     images = [_shrunk(image) for _, image in photos]
     val = images[::_VAL_EVERY]
     rest = [image for index, image in enumerate(images) if index % _VAL_EVERY]
-    return Material(train, kept, [cut for cut in others if cut.size], rest, val, _real(folder, gcompris, darknet))
+    return SceneMaterial(train, kept, [cut for cut in others if cut.size], rest, val, _real(folder, gcompris, darknet))
 
 
 def _stamp(found: dict[str, Path], name: str) -> np.ndarray:

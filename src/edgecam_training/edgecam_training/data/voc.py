@@ -33,7 +33,7 @@ from edgecam_core.models.labels import starts_with_background
 
 from edgecam_training.data.dataset import SPLITS, Dataset, Sample
 from edgecam_training.data.findings import Findings
-from edgecam_training.data.image_files import OUTSIDE, ImageIndex, NotFound, hidden, normal
+from edgecam_training.data.image_files import OUTSIDE, ImageIndex, ImageNotFound, hidden, normal
 from edgecam_training.data.splits import split_named
 from edgecam_training.data.text_files import class_name, decode_xml, flag, read_lines
 from edgecam_training.data.voc_shapes import boxes_of, only
@@ -65,7 +65,7 @@ def _has_xml(folder: Path, deep: bool = True) -> bool:
 
 
 @dataclass(frozen=True)
-class _File:
+class _VocFile:
     """One XML file: ``id`` is its path below its folder without suffix."""
 
     path: Path
@@ -96,7 +96,7 @@ def read(root: Path) -> Dataset:
     return Dataset(root, classes, tuple(samples), findings)
 
 
-def _parsed(folders: Iterable[Path], findings: Findings) -> list[_File]:
+def _parsed(folders: Iterable[Path], findings: Findings) -> list[_VocFile]:
     found = []
     for folder in folders:
         for path in sorted(folder.rglob("*.xml")):
@@ -108,7 +108,7 @@ def _parsed(folders: Iterable[Path], findings: Findings) -> list[_File]:
                 findings.dropped("boxes", _UNREADABLE, 1, f"{path}: {error}")
                 continue
             if tree.tag == "annotation":
-                found.append(_File(path, path.relative_to(folder).with_suffix("").as_posix(), tree))
+                found.append(_VocFile(path, path.relative_to(folder).with_suffix("").as_posix(), tree))
             else:
                 findings.noted("files", f"XML files of another kind, <{tree.tag}> (not used)", 1, path)
     return found
@@ -121,7 +121,7 @@ def _parse(path: Path) -> ElementTree.Element:
     return tree
 
 
-def _splits(root: Path, folders: list[Path], files: list[_File], findings: Findings) -> dict[str, str]:
+def _splits(root: Path, folders: list[Path], files: list[_VocFile], findings: Findings) -> dict[str, str]:
     """Split by id: from the lists, else from the split folder of the XML file, else everything is for training."""
     lists = _lists(root)
     if not lists:
@@ -165,7 +165,7 @@ def _folder_split(root: Path, path: Path) -> str:
 class _Ids:
     """Annotations by the names that a list may use: id, path with folder or suffix, id with a class flag."""
 
-    def __init__(self, files: Iterable[_File]) -> None:
+    def __init__(self, files: Iterable[_VocFile]) -> None:
         self._ids = {normal(file.id): file.id for file in files}
         names = [PurePosixPath(name).name for name in self._ids]
         self._by_name = {PurePosixPath(name).name: own for name, own in self._ids.items()}
@@ -189,11 +189,11 @@ def _name(node: ElementTree.Element) -> str:
     return class_name(only(node, "name"))
 
 
-def _objects(file: _File) -> list[ElementTree.Element]:
+def _objects(file: _VocFile) -> list[ElementTree.Element]:
     return [node for node in file.tree.iter("object") if not flag(node.findtext("deleted"))]
 
 
-def _classes(root: Path, files: list[_File]) -> tuple[str, ...]:
+def _classes(root: Path, files: list[_VocFile]) -> tuple[str, ...]:
     used = {_name(node) for file in files for node in _objects(file)} - {""}
     path = root / "labels.txt"
     if not path.is_file():
@@ -208,13 +208,13 @@ def _classes(root: Path, files: list[_File]) -> tuple[str, ...]:
     return classes
 
 
-def _sample(file: _File, split: str, classes: tuple[str, ...], images: _Images, findings: Findings) -> list[Sample]:
+def _sample(file: _VocFile, split: str, classes: tuple[str, ...], images: _Images, findings: Findings) -> list[Sample]:
     """The image of one XML file with its boxes; None if no image belongs to it."""
     objects = _objects(file)
     findings.noted("boxes", _DELETED, sum(1 for _ in file.tree.iter("object")) - len(objects), file.path)
     try:
         path = images.of(file, findings)
-    except NotFound as error:
+    except ImageNotFound as error:
         findings.dropped("images", str(error), 1, file.path)
         findings.dropped("boxes", str(error), len(objects), file.path)
         return []
@@ -245,11 +245,11 @@ class _Images:
     def __init__(self, root: Path, index: ImageIndex, own: set[str]) -> None:
         self._root, self._index, self._own = root, index, own
 
-    def of(self, file: _File, findings: Findings) -> Path:
+    def of(self, file: _VocFile, findings: Findings) -> Path:
         """The image with the name of the XML file; if there is none, the one in its ``<filename>``.
 
         Raises:
-            NotFound: neither exists, or that image has its own XML file.
+            ImageNotFound: neither exists, or that image has its own XML file.
         """
         written = (file.tree.findtext("filename") or "").strip()
         near = (
@@ -258,16 +258,16 @@ class _Images:
         )  # fmt: skip
         try:
             own = self._index.find_stem(file.id, near)
-        except NotFound:
+        except ImageNotFound:
             named = self._index.find(written or file.id, near)
             if named.stem != file.path.stem and named.stem in self._own:
-                raise NotFound("<filename> names the image of another XML file") from None
+                raise ImageNotFound("<filename> names the image of another XML file") from None
             return named
         if written and PurePosixPath(written.replace("\\", "/")).stem != own.stem:
             try:
                 if self._index.find(written, near) != own:
                     findings.repaired("images", _CONTRADICTS, 1, f"{file.path.name}: {written}")
-            except NotFound as reason:
+            except ImageNotFound as reason:
                 if str(reason) == OUTSIDE:
                     findings.repaired("images", f"{OUTSIDE}: own name used", 1, f"{file.path.name}: {written}")
         return own

@@ -33,7 +33,7 @@ from edgecam_training.data.image_files import (
     SUFFIXES,
     Header,
     ImageIndex,
-    NotFound,
+    ImageNotFound,
     hidden,
     images_in,
     inside,
@@ -123,7 +123,7 @@ def _listed(config: Config, file: Path, findings: Findings) -> Iterator[Path]:
     for line in read_lines(file):
         try:
             yield index.find(line, (file.parent, config.base))
-        except NotFound as reason:
+        except ImageNotFound as reason:
             findings.dropped("images", str(reason), 1, f"{file.name}: {line}")
             findings.dropped("boxes", f"{reason} (at least one box each)", 1, f"{file.name}: {line}")
 

@@ -26,7 +26,7 @@ from edgecam_core.models.detector import Detector
 from edgecam_training.data.checks import read_image
 from edgecam_training.data.dataset import Dataset, Sample
 from edgecam_training.errors import DatasetError
-from edgecam_training.evaluate.metrics import Found, Scores, Truth, mean, score
+from edgecam_training.evaluate.metrics import Found, GroundTruth, Scores, mean, score
 
 _SHOWN = 0.5  # a detection above this score counts as a false alarm
 
@@ -83,7 +83,7 @@ def evaluate(
     if not samples:
         raise DatasetError(f"{dataset.root}: none of {len(dataset.samples)} images can be read")
     begin = time.perf_counter()
-    truth = [Truth(sample.boxes, sample.labels, sample.difficult, sample.crowd) for sample in samples]
+    truth = [GroundTruth(sample.boxes, sample.labels, sample.difficult, sample.crowd) for sample in samples]
     empty = [seen for seen, sample in zip(found, samples, strict=True) if not len(sample.labels)]
     alarms = sum(int((seen.scores > _SHOWN).sum()) for seen in empty)
     scores = score(found, truth, len(dataset.classes))

@@ -41,7 +41,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Truth:
+class GroundTruth:
     """The annotations of one image: (M, 4), (M,), (M,) bool.
 
     ``crowd`` marks the difficult ones that are regions of many objects; None if there are none.
@@ -90,7 +90,7 @@ def mean(values: np.ndarray) -> float:
     return float(real.mean()) if len(real) else float("nan")
 
 
-def score(found: Sequence[Found], truth: Sequence[Truth], classes: int) -> Scores:
+def score(found: Sequence[Found], truth: Sequence[GroundTruth], classes: int) -> Scores:
     """Score a data set; ``found[i]`` and ``truth[i]`` belong to the same image."""
     tables = [_match_class(found, truth, number) for number in range(classes)]
     asked = np.array([table.asked for table in tables])
@@ -118,7 +118,7 @@ class _Table:
     asked: int
 
 
-def _match_class(found: Sequence[Found], truth: Sequence[Truth], number: int) -> _Table:
+def _match_class(found: Sequence[Found], truth: Sequence[GroundTruth], number: int) -> _Table:
     scores, voc, coco, asked = [], [], [], 0
     for seen, real in zip(found, truth, strict=True):
         mine = real.classes == number

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from edgecam_core.inference.model_file import ModelFile
-from edgecam_core.inference.runner import Runner, RunnerOptions, Tensor
+from edgecam_core.inference.runner import Runner, RunnerOptions, TensorSpec
 from edgecam_core.models.preprocess import InputSpec
 from edgecam_core.models.ssd import SsdFamily
 
@@ -36,11 +36,11 @@ class CheckpointRunner(Runner):
 
     def __init__(self, model: SsdModel, device: torch.device) -> None:
         size = model.size
-        inputs = {"input_0": Tensor(np.dtype(np.float32), (None, 3, size, size))}
+        inputs = {"input_0": TensorSpec(np.dtype(np.float32), (None, 3, size, size))}
         count = len(model.priors)
         outputs = {
-            "scores": Tensor(np.dtype(np.float32), (None, count, model.columns)),
-            "boxes": Tensor(np.dtype(np.float32), (None, count, 4)),
+            "scores": TensorSpec(np.dtype(np.float32), (None, count, model.columns)),
+            "boxes": TensorSpec(np.dtype(np.float32), (None, count, 4)),
         }
         super().__init__(inputs, outputs, f"torch {torch.__version__} on {device}")
         self._model, self._device = model.to(device).eval(), device

@@ -46,7 +46,7 @@ _PROBE = 4  # images for the sensitivity measurement
 
 
 @dataclass(frozen=True)
-class Job:
+class Int8Export:
     """See ``edgecam export --help``."""
 
     model: str
@@ -63,7 +63,7 @@ class Job:
     rename: dict[str, str] = field(default_factory=dict)
 
 
-def run_job(job: Job, tell: Callable[[str], None], bar: Bar) -> Passed:
+def run_job(job: Int8Export, tell: Callable[[str], None], bar: Bar) -> Passed:
     """Calibrate, quantise, score, keep layers in float until the accuracy is accepted; blocks for minutes.
 
     Next to the file, ``<name>.calibration.json`` lists the calibration images with their hashes.

@@ -27,7 +27,7 @@ _INSTALL = "pip install torch, or train the class heads only (--train heads)"
 
 
 @dataclass(frozen=True)
-class Choice:
+class TrainingScope:
     """``trained`` is :data:`HEADS` or :data:`ALL`; ``reason`` is for the user."""
 
     trained: str
@@ -38,7 +38,7 @@ class Choice:
         return f"training {what}: {self.reason}"
 
 
-def choose(train: str, known_images: bool) -> Choice:
+def choose(train: str, known_images: bool) -> TrainingScope:
     """What the setting ``train`` means on this machine. Takes seconds if PyTorch is installed, unless it is ``heads``.
 
     ``auto`` is all weights where PyTorch finds a GPU with CUDA: on a CPU they take hours instead of minutes. It is the
@@ -51,21 +51,21 @@ def choose(train: str, known_images: bool) -> Choice:
     if train not in TRAIN:
         raise SettingError("train", train, f"must be one of {', '.join(TRAIN)}")
     if train == HEADS:
-        return Choice(HEADS, "--train heads")
+        return TrainingScope(HEADS, "--train heads")
     device = _device()
     if train == ALL:
         if device is None:
             raise MissingDependency("PyTorch, which --train all needs,", _INSTALL)
-        return Choice(ALL, f"--train all, on {device}")
+        return TrainingScope(ALL, f"--train all, on {device}")
     if device is None:
-        return Choice(HEADS, "PyTorch is not installed; --train all needs it")
+        return TrainingScope(HEADS, "PyTorch is not installed; --train all needs it")
     if device == "the CPU":
-        return Choice(HEADS, "PyTorch finds no GPU with CUDA; --train all trains all weights on the CPU, slowly")
+        return TrainingScope(HEADS, "PyTorch finds no GPU with CUDA; --train all trains all weights on the CPU, slowly")
     if not known_images:
-        return Choice(
+        return TrainingScope(
             HEADS, f"without --old-set or --replay, a loss of known labels is not seen; {device} could train all"
         )
-    return Choice(ALL, f"PyTorch finds {device}")
+    return TrainingScope(ALL, f"PyTorch finds {device}")
 
 
 def _device() -> str | None:

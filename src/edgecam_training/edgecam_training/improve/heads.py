@@ -34,7 +34,7 @@ from onnxruntime.quantization.onnx_model import ONNXModel
 
 
 @dataclass(frozen=True)
-class Head:
+class ClassHead:
     """One convolution. ``weight`` is (anchors, classes, features), ``bias`` (anchors, classes)."""
 
     output: str
@@ -96,7 +96,7 @@ class ClassHeads:
             raise self._error("its scores are not joined from several heads")
         return list(joined.input)
 
-    def _head(self, branch: str) -> Head:
+    def _head(self, branch: str) -> ClassHead:
         node = self._producers[branch]
         while node.op_type in ("Reshape", "Transpose", "Cast"):  # Cast: in an fp16 model
             node = self._producers[node.input[0]]
@@ -108,7 +108,7 @@ class ClassHeads:
         if weight.shape[2:] != (1, 1) or len(bias) % classes:
             raise self._error(f"a class head has the shape {weight.shape} for {classes} labels")
         anchors = len(bias) // classes
-        return Head(
+        return ClassHead(
             node.output[0],
             node.input[0],
             node.input[1],
@@ -133,7 +133,7 @@ class ClassHeads:
         biases: Sequence[np.ndarray],
         facts: Mapping[str, str],
     ) -> bytes:
-        """The model with new heads. ``weights`` and ``biases`` are as in :class:`Head`, for ``labels``.
+        """The model with new heads. ``weights`` and ``biases`` are as in :class:`ClassHead`, for ``labels``.
 
         The quantisation ranges of the old heads and the accuracy measured with them (``edgecam.loss``,
         ``edgecam.report``) do not apply to the new ones and are removed: INT8 leaves the heads in FP32.

@@ -50,7 +50,7 @@ def hold_out(images: Sequence[LabelledImage], gap_seconds: float) -> tuple[list[
 
 
 @dataclass(frozen=True)
-class Material:
+class TrainingSplit:
     """``fit`` to train on, ``held`` to choose the best round; ``replay`` and ``replay_held`` the same of known labels.
 
     ``learned`` are the labels of which ``fit`` has every object; of them, ``known`` are those of which ``replay`` has.
@@ -64,7 +64,7 @@ class Material:
     known: Sequence[str]
 
 
-def score(model: onnx.ModelProto, material: Material, progress: Progress) -> tuple[float, float]:
+def score(model: onnx.ModelProto, material: TrainingSplit, progress: Progress) -> tuple[float, float]:
     """Mean AP of the learned labels on the held-out frames, and of the known ones on the held-out replay images."""
     pairs = ((material.held, material.learned), (material.replay_held, material.known))
     field, replay = (_mean(model, images, labels, progress) for images, labels in pairs)

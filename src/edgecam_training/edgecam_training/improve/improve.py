@@ -40,7 +40,7 @@ from edgecam_training.improve.choice import ALL, choose
 from edgecam_training.improve.field import LabelledImage
 from edgecam_training.improve.head_trainer import HeadTrainer
 from edgecam_training.improve.heads import ClassHeads
-from edgecam_training.improve.held_out import Material, hold_out
+from edgecam_training.improve.held_out import TrainingSplit, hold_out
 from edgecam_training.improve.judge import Verdict, judge, missing_data
 from edgecam_training.improve.measure import (
     Progress,
@@ -255,7 +255,7 @@ class _Training:
         known = [label for label in self._learned if label in self._heads.labels]
         apart = Checkpoints(request.output, recipe.key({**self._inputs, "frames": "without those held out"}))
         learning = self._class_heads(fit, apart, {})
-        material = Material(fit, held, replay, replay_held, self._learned, known)
+        material = TrainingSplit(fit, held, replay, replay_held, self._learned, known)
         trainer = NetworkTrainer(ModelFile.read(self._unchecked), material, self._progress, state, request.seed)
         data, found["all_weights"] = trainer.train()
         if data is None:

@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from edgecam_training.improve.field import LabelledImage
-from edgecam_training.improve.statistics import Interval
+from edgecam_training.improve.statistics import ConfidenceInterval
 
 LEAST_IMAGES = 10  # test images
 LEAST_BOXES = 5  # boxes of a label, in each of training and test set
@@ -56,7 +56,7 @@ def missing_data(train: Sequence[LabelledImage], test: Sequence[LabelledImage], 
 
 def judge(
     missing: Sequence[str],
-    difference: Interval,
+    difference: ConfidenceInterval,
     before: Mapping[str, float],
     after: Mapping[str, float],
     max_loss: float,

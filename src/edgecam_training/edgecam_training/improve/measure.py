@@ -25,7 +25,7 @@ from edgecam_core.models.detector_settings import DetectorSettings
 from edgecam_core.types import Detections
 
 from edgecam_training.improve.field import LabelledImage
-from edgecam_training.improve.statistics import Hits, Interval, compare, match
+from edgecam_training.improve.statistics import ConfidenceInterval, Hits, compare, match
 
 LOW = 0.05  # lowest score of detections used for AP
 THRESHOLD = 0.5  # the detector's default
@@ -61,7 +61,7 @@ def compare_field(
     truth: Sequence[LabelledImage],
     labels: Sequence[str],
     seed: int,
-) -> tuple[dict[str, Any], Interval]:
+) -> tuple[dict[str, Any], ConfidenceInterval]:
     """Compare the detections of both models with the truth; returns facts for the report, and the difference in mAP."""
     hits = [(match(tuples(old), truth, label), match(tuples(new), truth, label)) for label in labels]
     rows = {label: _label_row(a, b, len(truth), seed) for label, (a, b) in zip(labels, hits, strict=True)}

@@ -41,7 +41,7 @@ from edgecam_training.data.image_cache import ImageCache
 from edgecam_training.errors import CheckpointError, DatasetError, TrainingError
 from edgecam_training.improve import calibrate, network_data, ranges
 from edgecam_training.improve.heads import ClassHeads
-from edgecam_training.improve.held_out import Material, found_in, score
+from edgecam_training.improve.held_out import TrainingSplit, found_in, score
 from edgecam_training.improve.learn import Learned
 from edgecam_training.improve.measure import Progress
 from edgecam_training.improve.network_loss import Output, network_loss
@@ -64,7 +64,7 @@ _SETTINGS = TrainSettings(batch=16, ema=0.98, clip=10.0)
 
 
 @dataclass
-class _State:
+class _TrainingState:
     """``scores`` of the rounds so far; ``best`` are the weights of the best one."""
 
     start: tuple[float, float]
@@ -96,7 +96,9 @@ class NetworkTrainer:
         DatasetError: the images cannot be decoded.
     """
 
-    def __init__(self, start: ModelFile, material: Material, progress: Progress, file: Path, seed: int = 0) -> None:
+    def __init__(
+        self, start: ModelFile, material: TrainingSplit, progress: Progress, file: Path, seed: int = 0
+    ) -> None:
         self._start, self._material, self._progress, self._file = start, material, progress, file
         self._labels = [str(label) for label in start.fact("labels", [])]
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -156,7 +158,7 @@ class NetworkTrainer:
             DatasetError: ONNX Runtime computes something else than PyTorch.
             CacheError: the checkpoint cannot be written.
         """
-        state = self._resumed() or _State(score(self._proto, self._material, self._progress), [])
+        state = self._resumed() or _TrainingState(score(self._proto, self._material, self._progress), [])
         while not state.finished:
             self._round(len(state.scores))
             field, replay = score(self._averaged(self._average.state), self._material, self._progress)
@@ -179,7 +181,7 @@ class NetworkTrainer:
             return None, facts
         return self._finished(self._averaged(state.best), facts), facts
 
-    def _name(self, state: _State) -> str:
+    def _name(self, state: _TrainingState) -> str:
         return f"training all weights: round {len(state.scores)} of {ROUNDS}"
 
     def _round(self, number: int) -> None:
@@ -265,7 +267,7 @@ class NetworkTrainer:
 
     # -- checkpoints ---------------------------------------------------------------------------------------
 
-    def _save(self, state: _State) -> None:
+    def _save(self, state: _TrainingState) -> None:
         content = {
             "start": list(state.start),
             "scores": state.scores,
@@ -276,7 +278,7 @@ class NetworkTrainer:
         }
         checkpoint.save(self._file, content)
 
-    def _resumed(self) -> _State | None:
+    def _resumed(self) -> _TrainingState | None:
         """The state of an interrupted run; None if there is none, or its file is damaged."""
         try:
             content = checkpoint.read(self._file)
@@ -286,6 +288,6 @@ class NetworkTrainer:
         self._optimizer.load_state_dict(content["optimizer"])
         for name, value in content["average"].items():
             self._average.state[name].copy_(value)
-        state = _State(tuple(content["start"]), content["scores"], content["best"])
+        state = _TrainingState(tuple(content["start"]), content["scores"], content["best"])
         self._progress(f"{self._name(state)}: continued")
         return state

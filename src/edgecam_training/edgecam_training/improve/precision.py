@@ -40,7 +40,7 @@ _PARITY = {"fp32": 1e-4, "int8": 1e-4, "fp16": 1e-2}
 
 
 class Heads(Protocol):
-    """Class heads with their weights in FP32, as in :class:`edgecam_training.improve.heads.Head`."""
+    """Class heads with their weights in FP32, as in :class:`edgecam_training.improve.heads.ClassHead`."""
 
     @property
     def labels(self) -> tuple[str, ...]: ...

@@ -59,7 +59,7 @@ def recipe(
 ) -> dict[str, Any]:
     """Everything that determines the trained weights, for the report and for :func:`key`.
 
-    ``trained`` is ``heads`` or ``all``, see :class:`edgecam_training.improve.choice.Choice`.
+    ``trained`` is ``heads`` or ``all``, see :class:`edgecam_training.improve.choice.TrainingScope`.
     """
     return {
         **data,

@@ -43,7 +43,7 @@ class Hits:
 
 
 @dataclass(frozen=True)
-class Interval:
+class ConfidenceInterval:
     """A value with its 95 % interval; NaN without data."""
 
     value: float
@@ -94,7 +94,7 @@ def average_precision(hits: Hits, times: np.ndarray) -> float:
 
 def compare(
     old: Sequence[Hits], new: Sequence[Hits], images: int, rounds: int = ROUNDS, seed: int = 0
-) -> tuple[Interval, Interval, Interval]:
+) -> tuple[ConfidenceInterval, ConfidenceInterval, ConfidenceInterval]:
     """Mean AP over the classes (one Hits each) of both models and their difference, with 95 % intervals.
 
     Both models are evaluated on the same resampled images, which reduces the variance of the difference.
@@ -113,11 +113,11 @@ def compare(
     drawn = np.array([means(np.bincount(rng.integers(0, images, images), minlength=images)) for _ in range(rounds)])
     drawn = drawn[~np.isnan(drawn).any(axis=1)]
 
-    def interval(value: float, samples: np.ndarray) -> Interval:
+    def interval(value: float, samples: np.ndarray) -> ConfidenceInterval:
         if len(samples) == 0:
-            return Interval(value, float("nan"), float("nan"))
+            return ConfidenceInterval(value, float("nan"), float("nan"))
         low, high = np.percentile(samples, [2.5, 97.5])
-        return Interval(value, float(low), float(high))
+        return ConfidenceInterval(value, float(low), float(high))
 
     difference = drawn[:, 1] - drawn[:, 0]
     return (

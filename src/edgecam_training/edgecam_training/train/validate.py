@@ -26,7 +26,7 @@ from torchvision.ops import batched_nms
 
 from edgecam_training.data.dataset import Sample
 from edgecam_training.data.image_cache import ImageCache
-from edgecam_training.evaluate.metrics import Found, Scores, Truth, score
+from edgecam_training.evaluate.metrics import Found, GroundTruth, Scores, score
 from edgecam_training.models.base import Normalisation, SsdModel
 from edgecam_training.train.augment import plain
 
@@ -36,9 +36,9 @@ _NMS_THRESHOLD = 0.5
 _MOST = 100  # detections per image
 
 
-def truth_of(sample: Sample) -> Truth:
+def truth_of(sample: Sample) -> GroundTruth:
     """The annotations of a sample, for the metrics."""
-    return Truth(sample.boxes, sample.labels, sample.difficult, sample.crowd)
+    return GroundTruth(sample.boxes, sample.labels, sample.difficult, sample.crowd)
 
 
 @torch.no_grad()

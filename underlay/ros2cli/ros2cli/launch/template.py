@@ -50,7 +50,7 @@ _ESCAPE = re.compile(r"\\(.)")
 
 def parse(text: str) -> Template:
     """Parse one attribute's text. Raises SubstitutionError."""
-    return _Reader(text).template(None)
+    return _TemplateReader(text).template(None)
 
 
 def calls(template: Template) -> Iterator[Call]:
@@ -108,7 +108,7 @@ _CLASSES = {
 }
 
 
-class _Reader:
+class _TemplateReader:
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0

@@ -26,7 +26,7 @@ import numpy as np
 
 from edgecam_core.errors import ModelError
 from edgecam_core.models.tflite.onnx_builder import OnnxBuilder
-from edgecam_core.models.tflite.reader import ACTIVATIONS, PADDING, Graph, Operator, Tensor
+from edgecam_core.models.tflite.reader import ACTIVATIONS, PADDING, Graph, Operator, TfliteTensor
 
 MEAN, STD = 127.0, 128.0  # of the ONNX model's input, in pixel values
 
@@ -141,7 +141,7 @@ def _padding(mode: str, size: int, kernel: int, stride: int, dilation: int) -> t
     return total // 2, total - total // 2
 
 
-def _short(tensor: Tensor) -> str:
+def _short(tensor: TfliteTensor) -> str:
     """The layer's name: ``FeatureExtractor/MobilenetV2/expanded_conv_1/expand/Relu6`` is ``expanded_conv_1/expand``."""
     name = tensor.name.removeprefix("FeatureExtractor/").removeprefix("MobilenetV2/")
     for suffix in ("/Relu6", "/add_fold", "/BiasAdd"):

@@ -69,7 +69,7 @@ OPTIONS: dict[str, dict[str, tuple[int, Any, int]]] = {
 
 
 @dataclass(frozen=True)
-class Tensor:
+class TfliteTensor:
     """One tensor. ``data`` is None for activations; ``scale`` is None if the tensor is not quantised.
 
     ``scale`` and ``zero_point`` have one entry, or one per index of the dimension ``axis``.
@@ -127,7 +127,7 @@ class Operator:
 class Graph:
     """The main subgraph: operators in execution order; inputs and outputs are indices of ``tensors``."""
 
-    tensors: tuple[Tensor, ...]
+    tensors: tuple[TfliteTensor, ...]
     operators: tuple[Operator, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
@@ -172,7 +172,7 @@ def _operator_code(code: _Fields) -> str:
     return code.text(1) if number == 32 else BUILTIN.get(number, f"builtin {number}")
 
 
-def _tensor(fields: _Fields, buffers: list[np.ndarray]) -> Tensor:
+def _tensor(fields: _Fields, buffers: list[np.ndarray]) -> TfliteTensor:
     name, shape = fields.text(3), fields.indices(0)
     kind = fields.number(1, types.Int8Flags, 0)
     if kind not in DTYPES:
@@ -188,7 +188,7 @@ def _tensor(fields: _Fields, buffers: list[np.ndarray]) -> Tensor:
         zero = quantisation.numbers(3, types.Int64Flags)
         zero = zero if zero.size else np.zeros(scale.shape, np.int64)
         axis = quantisation.number(6, types.Int32Flags, 0)
-    return Tensor(name, shape, dtype, data, scale, zero, axis)
+    return TfliteTensor(name, shape, dtype, data, scale, zero, axis)
 
 
 def _operator(fields: _Fields, codes: list[str]) -> Operator:
