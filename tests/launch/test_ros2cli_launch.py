@@ -68,7 +68,7 @@ def test_the_exit_code_is_0_for_any_exit_code_of_the_processes(
     assert f"]: process {end} [pid " in text
 
 
-def test_lines_are_prefixed_and_go_where_output_says(start: Callable[..., Launched]) -> None:
+def test_lines_are_prefixed_and_follow_the_output_attribute(start: Callable[..., Launched]) -> None:
     code, text = finish(
         start(
             """<executable name="a" output="screen" cmd="sh -c 'echo out; printf no-end; echo err >&amp;2'"/>
@@ -88,11 +88,11 @@ def test_lines_are_prefixed_and_go_where_output_says(start: Callable[..., Launch
 
 
 def test_a_mistake_starts_nothing(start: Callable[..., Launched], tmp_path: Path) -> None:
-    witness = tmp_path / "witness"
-    code, text = finish(start(f'<executable cmd="touch {witness}"/>\n<log message="$(var nobody_set_it)"/>'))
+    marker = tmp_path / "marker"
+    code, text = finish(start(f'<executable cmd="touch {marker}"/>\n<log message="$(var not_set)"/>'))
     assert code == 1
-    assert "test.launch.xml:3: <log>: attribute 'message': launch configuration 'nobody_set_it'" in text
-    assert not witness.exists()
+    assert "test.launch.xml:3: <log>: attribute 'message': launch configuration 'not_set'" in text
+    assert not marker.exists()
 
 
 @pytest.mark.parametrize("whole_group", [True, False])
@@ -202,7 +202,7 @@ def test_sigint_during_the_delay_of_a_respawn(start: Callable[..., Launched]) ->
     assert len(pids(launched)) == 1
 
 
-def test_sigint_works_where_the_shell_had_it_ignored(start: Callable[..., Launched], tmp_path: Path) -> None:
+def test_sigint_works_although_the_shell_ignores_it(start: Callable[..., Launched], tmp_path: Path) -> None:
     """A shell starts background commands with SIGINT ignored."""
     (tmp_path / "bg.launch.xml").write_text('<launch><executable cmd="sleep 600"/></launch>')
     output = tmp_path / "bg.txt"

@@ -22,7 +22,7 @@ from waiting import wait_until
 
 
 @pytest.fixture
-def world() -> Iterator[ExitStack]:
+def stack() -> Iterator[ExitStack]:
     with ExitStack() as stack:
         yield stack
 
@@ -32,13 +32,13 @@ def state(reports: list[DiagnosticArray]) -> str:
     return reports[-1].status[0].message if reports else ""
 
 
-def test_a_killed_rtsp_server_and_its_return_are_noticed(peer: Peer, world: ExitStack) -> None:
+def test_a_killed_rtsp_server_and_its_return_are_noticed(peer: Peer, stack: ExitStack) -> None:
     images: list[Image] = peer.collect(Image, "/camera/image_raw", qos_profile_sensor_data)
     reports: list[DiagnosticArray] = peer.collect(DiagnosticArray, "/diagnostics")
     server = RtspCamera()
-    world.callback(lambda: server.kill())
+    stack.callback(lambda: server.kill())
     # A kill closes the TCP connection; where nothing signals the end (UDP), stall_timeout applies.
-    world.enter_context(camera_nodes())(
+    stack.enter_context(camera_nodes())(
         source=f"rtsp://127.0.0.1:{server.port}/live", rtsp_transport="tcp", stall_timeout=1.0
     )
     wait_until(lambda: len(images) >= 5, LONG, "frames")
@@ -54,22 +54,22 @@ def test_a_killed_rtsp_server_and_its_return_are_noticed(peer: Peer, world: Exit
     assert int(values(reports[-1])["reconnects"]) >= 1
 
 
-def test_without_a_clock_the_node_starts_and_reports_it(peer: Peer, world: ExitStack) -> None:
+def test_without_a_clock_the_node_starts_and_reports_it(peer: Peer, stack: ExitStack) -> None:
     images: list[Image] = peer.collect(Image, "/camera/image_raw", qos_profile_sensor_data)
     reports: list[DiagnosticArray] = peer.collect(DiagnosticArray, "/diagnostics")
-    world.enter_context(camera_nodes())(source="test://smpte", use_sim_time=True)  # /clock has no publisher
+    stack.enter_context(camera_nodes())(source="test://smpte", use_sim_time=True)  # /clock has no publisher
     wait_until(lambda: len(images) >= 3, LONG, "frames")
     reports.clear()
     wait_until(lambda: len(reports) >= 2, LONG, "reports")
 
 
-def test_a_refused_login_is_reported_with_its_remedy_and_retried(peer: Peer, world: ExitStack) -> None:
+def test_a_refused_login_is_reported_with_its_remedy_and_retried(peer: Peer, stack: ExitStack) -> None:
     images: list[Image] = peer.collect(Image, "/camera/image_raw", qos_profile_sensor_data)
     reports: list[DiagnosticArray] = peer.collect(DiagnosticArray, "/diagnostics")
     server = RtspCamera(0, "me", "right")
-    world.callback(lambda: server.kill())
+    stack.callback(lambda: server.kill())
     port = server.port
-    world.enter_context(camera_nodes())(source=f"rtsp://me:wrong@127.0.0.1:{port}/live", rtsp_transport="tcp")
+    stack.enter_context(camera_nodes())(source=f"rtsp://me:wrong@127.0.0.1:{port}/live", rtsp_transport="tcp")
     wait_until(lambda: "Unauthorized" in state(reports), LONG, "the refusal in the diagnostics")
     reason = "rtspsrc: Unauthorized; set rtsp_user and rtsp_pass"
     assert state(reports).startswith(f"retrying: source 'rtsp://me:***@127.0.0.1:{port}/live': {reason}")
@@ -82,12 +82,12 @@ def test_a_refused_login_is_reported_with_its_remedy_and_retried(peer: Peer, wor
 
 
 def test_a_file_that_becomes_garbage_while_it_plays_is_reported_and_can_be_repaired(
-    peer: Peer, world: ExitStack, tmp_path: Path
+    peer: Peer, stack: ExitStack, tmp_path: Path
 ) -> None:
     path = make_clip(tmp_path / "clip.mp4", frames=10)
     images: list[Image] = peer.collect(Image, "/camera/image_raw", qos_profile_sensor_data)
     reports: list[DiagnosticArray] = peer.collect(DiagnosticArray, "/diagnostics")
-    world.enter_context(camera_nodes())(source=f"file://{path}", loop=True, stall_timeout=1.0)
+    stack.enter_context(camera_nodes())(source=f"file://{path}", loop=True, stall_timeout=1.0)
     wait_until(lambda: len(images) >= 15, LONG, "frames")
     path.write_bytes(os.urandom(path.stat().st_size))  # in place: the file changes while it is open
     wait_until(lambda: state(reports).startswith("retrying"), LONG, "the loss in the diagnostics")
@@ -96,11 +96,11 @@ def test_a_file_that_becomes_garbage_while_it_plays_is_reported_and_can_be_repai
     wait_until(lambda: len(images) > count + 5, LONG, "frames after the repair")
 
 
-def test_a_stalled_subscriber_does_not_delay_the_others(peer: Peer, world: ExitStack) -> None:
+def test_a_stalled_subscriber_does_not_delay_the_others(peer: Peer, stack: ExitStack) -> None:
     stalled = Peer("stalled")
-    world.callback(stalled.close)
+    stack.callback(stalled.close)
     blocked, release, released = threading.Event(), threading.Event(), threading.Event()
-    world.callback(release.set)
+    stack.callback(release.set)
 
     def sleep(_message: Image) -> None:
         blocked.set()
@@ -109,7 +109,7 @@ def test_a_stalled_subscriber_does_not_delay_the_others(peer: Peer, world: ExitS
 
     stalled.node.create_subscription(Image, "/camera/image_raw", sleep, 1)  # reliable: it could block the publisher
     images: list[Image] = peer.collect(Image, "/camera/image_raw", qos_profile_sensor_data)
-    world.enter_context(camera_nodes())(image_width=320, image_height=240, framerate=30.0)
+    stack.enter_context(camera_nodes())(image_width=320, image_height=240, framerate=30.0)
     wait_until(blocked.is_set, LONG, "the first frame of the stalled subscriber")
     count = len(images)
     wait_until(lambda: len(images) >= count + 60, LONG, "60 frames at the other subscriber")

@@ -30,7 +30,7 @@ from waiting import wait_until
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ExitStack]:
+def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ExitStack]:
     monkeypatch.setenv("ROS_HOME", str(tmp_path / "ros_home"))
     with ExitStack() as stack:
         yield stack
@@ -57,8 +57,8 @@ def frames(path: Path) -> tuple[int, np.ndarray]:
         count, last = count + 1, frame
 
 
-def test_a_snapshot_is_the_frame_with_its_stamp(peer: Peer, world: ExitStack, tmp_path: Path) -> None:
-    world.enter_context(camera_nodes())(
+def test_a_snapshot_is_the_frame_with_its_stamp(peer: Peer, stack: ExitStack, tmp_path: Path) -> None:
+    stack.enter_context(camera_nodes())(
         source="test://red", image_width=64, image_height=48, output_directory=str(tmp_path / "out")
     )
     wait_for_stream(peer)
@@ -72,8 +72,8 @@ def test_a_snapshot_is_the_frame_with_its_stamp(peer: Peer, world: ExitStack, tm
 
 
 @pytest.mark.parametrize("container", ["mkv", "mp4"])
-def test_a_raw_source_is_recorded_and_split(peer: Peer, world: ExitStack, tmp_path: Path, container: str) -> None:
-    world.enter_context(camera_nodes())(
+def test_a_raw_source_is_recorded_and_split(peer: Peer, stack: ExitStack, tmp_path: Path, container: str) -> None:
+    stack.enter_context(camera_nodes())(
         source="test://red", image_width=64, image_height=48, output_directory=str(tmp_path), record_format=container,
         record_split_seconds=1.0,
     )  # fmt: skip
@@ -96,17 +96,17 @@ def written(report: DiagnosticArray) -> int:
 
 
 def test_a_coded_source_is_recorded_without_transcoding_and_survives_a_crash(
-    peer: Peer, world: ExitStack, tmp_path: Path
+    peer: Peer, stack: ExitStack, tmp_path: Path
 ) -> None:
-    server = world.enter_context(rtsp_server())
+    server = stack.enter_context(rtsp_server())
     settings = {
         "source": f"rtsp://127.0.0.1:{server.port}/live",
         "rtsp_transport": "tcp",
         "output_directory": str(tmp_path / "out"),
     }
     node = subprocess.Popen(command("/camera", settings), start_new_session=True)
-    world.callback(node.wait)
-    world.callback(node.kill)
+    stack.callback(node.wait)
+    stack.callback(node.kill)
     reports = wait_for_stream(peer)
     assert record(peer, True).success
     wait_until(lambda: reports and written(reports[-1]) >= 60, LONG, "some recording")
@@ -117,9 +117,9 @@ def test_a_coded_source_is_recorded_without_transcoding_and_survives_a_crash(
     assert sum(frames(path)[0] for path in paths) >= 55
 
 
-def test_a_folder_that_cannot_be_written_is_reported(peer: Peer, world: ExitStack, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(peer: Peer, stack: ExitStack, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file")
-    world.enter_context(camera_nodes())(output_directory=str(tmp_path / "taken"), image_width=64, image_height=48)
+    stack.enter_context(camera_nodes())(output_directory=str(tmp_path / "taken"), image_width=64, image_height=48)
     wait_for_stream(peer)
     answer = record(peer, True)
     assert not answer.success
@@ -129,8 +129,8 @@ def test_a_folder_that_cannot_be_written_is_reported(peer: Peer, world: ExitStac
     assert "set output_directory" in answer.message
 
 
-def test_a_full_disk_ends_the_recording_but_not_the_camera(peer: Peer, world: ExitStack, tmp_path: Path) -> None:
-    node = world.enter_context(camera_nodes())(
+def test_a_full_disk_ends_the_recording_but_not_the_camera(peer: Peer, stack: ExitStack, tmp_path: Path) -> None:
+    node = stack.enter_context(camera_nodes())(
         source="test://snow", image_width=320, image_height=240, output_directory=str(tmp_path)
     )
     reports = wait_for_stream(peer)
@@ -138,7 +138,9 @@ def test_a_full_disk_ends_the_recording_but_not_the_camera(peer: Peer, world: Ex
     wait_until(lambda: written(reports[-1]) >= 5, LONG, "some recording")
     # The kernel refuses to extend its files, like a full disk.
     resource.prlimit(node.pid, resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
-    bad = wait_until(lambda: "the recording has ended" in reports[-1].status[0].message and reports[-1], LONG, "word")
+    bad = wait_until(
+        lambda: "the recording has ended" in reports[-1].status[0].message and reports[-1], LONG, "the error"
+    )
     assert bad.status[0].level == b"\x02"
     assert values(bad)["recording"].startswith("error: ")
     answer = peer.call(Trigger, "/camera/camera_driver/snapshot", Trigger.Request(), LONG)
@@ -153,8 +155,8 @@ def test_a_full_disk_ends_the_recording_but_not_the_camera(peer: Peer, world: Ex
     wait_until(lambda: reports[-1].status[0].message == "streaming", LONG, "a good report")
 
 
-def test_a_bayer_mosaic_is_not_recorded(peer: Peer, world: ExitStack, tmp_path: Path) -> None:
-    world.enter_context(camera_nodes())(
+def test_a_bayer_mosaic_is_not_recorded(peer: Peer, stack: ExitStack, tmp_path: Path) -> None:
+    stack.enter_context(camera_nodes())(
         image_encoding="bayer_rggb8", image_width=64, image_height=48, output_directory=str(tmp_path)
     )
     wait_for_stream(peer)
@@ -187,14 +189,14 @@ def test_other_callbacks_run_while_a_snapshot_waits() -> None:
         node.destroy_node()
 
 
-def test_a_calibration_is_saved_scaled_and_used(peer: Peer, world: ExitStack, tmp_path: Path) -> None:
+def test_a_calibration_is_saved_scaled_and_used(peer: Peer, stack: ExitStack, tmp_path: Path) -> None:
     infos: list[CameraInfo] = peer.collect(CameraInfo, "/camera/camera_info")
     path = tmp_path / "camera.yaml"
     k, r = (500.0, 0, 320, 0, 500, 240, 0, 0, 1), (1.0, 0, 0, 0, 1, 0, 0, 0, 1)
     p = (500.0, 0, 320, 0, 0, 500, 240, 0, 0, 0, 1, 0)
     made = calibration.Calibration(640, 480, "plumb_bob", (0.1, 0, 0, 0, 0), k, r, p)
     calibration.save(made, path, "camera")
-    world.enter_context(camera_nodes())(
+    stack.enter_context(camera_nodes())(
         camera_info_url=f"file://{path}", image_width=320, image_height=240, crop_left=20, crop_top=10
     )
     wait_until(lambda: infos, LONG, "camera_info")
@@ -214,12 +216,12 @@ def test_a_calibration_is_saved_scaled_and_used(peer: Peer, world: ExitStack, tm
     assert "another aspect ratio" in answer.status_message
 
 
-def test_a_calibration_follows_the_turned_frame(peer: Peer, world: ExitStack, tmp_path: Path) -> None:
+def test_a_calibration_follows_the_turned_frame(peer: Peer, stack: ExitStack, tmp_path: Path) -> None:
     infos: list[CameraInfo] = peer.collect(CameraInfo, "/camera/camera_info")
     path = tmp_path / "camera.yaml"
     k = (500.0, 0.0, 300.0, 0.0, 500.0, 250.0, 0.0, 0.0, 1.0)
     calibration.save(calibration.Calibration(640, 480, "plumb_bob", (0.0,) * 5, k), path, "camera")
-    world.enter_context(camera_nodes())(
+    stack.enter_context(camera_nodes())(
         camera_info_url=f"file://{path}", image_width=640, image_height=480, flip_method="rotate-180"
     )
     wait_until(lambda: infos, LONG, "camera_info")

@@ -69,21 +69,21 @@ def warning_like(expected: str, show: subprocess.Popen[str]) -> None:
         show.communicate(timeout=LONG)
 
 
-def show_topic(topic: str, *words: str, **environment: str) -> subprocess.Popen[str]:
+def show_topic(topic: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [*SHOW, topic, *words], env={**without_display(), **environment}, text=True, start_new_session=True,
+        [*SHOW, topic, *arguments], env={**without_display(), **environment}, text=True, start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
     )  # fmt: skip
 
 
 def test_a_topic_without_a_publisher_is_named_on_the_terminal(peer: Peer) -> None:
-    words = ("--viewer", "--port", str(free_tcp_port()))
-    warning_like("/camera/nothing has no publisher", show_topic("camera/nothing", *words))
+    arguments = ("--viewer", "--port", str(free_tcp_port()))
+    warning_like("/camera/nothing has no publisher", show_topic("camera/nothing", *arguments))
     text, images = peer.node.create_publisher(String, "/words", 1), peer.node.create_publisher(Image, "/images", 1)
     try:
-        warning_like("topic /words has type std_msgs/msg/String, not", show_topic("/words", *words))
+        warning_like("topic /words has type std_msgs/msg/String, not", show_topic("/words", *arguments))
         published = "/nothing has no publisher; sensor_msgs/msg/Image is published on .*/images"
-        warning_like(published, show_topic("/nothing", *words))
+        warning_like(published, show_topic("/nothing", *arguments))
     finally:
         peer.node.destroy_publisher(text)
         peer.node.destroy_publisher(images)
@@ -147,7 +147,7 @@ def test_with_a_display_a_window_shows_it_and_the_pipeline_is_printed(display: s
 
 
 @pytest.mark.parametrize("name", ["video", "snapshot"])
-def test_what_an_address_serves_decides_how_it_is_shown(display: str, name: str, tmp_path: Path) -> None:
+def test_an_address_is_shown_according_to_its_content_type(display: str, name: str, tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.mp4", codec="h264", pattern="red", frames=1500, size=(320, 240)).read_bytes()
     jpeg = red_jpeg(320, 240)
     pages = {

@@ -30,25 +30,25 @@ def red_folder(path: Path) -> Path:
 
 
 @pytest.fixture
-def world() -> Iterator[ExitStack]:
+def stack() -> Iterator[ExitStack]:
     with ExitStack() as stack:
         yield stack
 
 
-def begin(name: str, world: ExitStack, folder: Path) -> tuple[dict[str, object], tuple[int, int]]:
+def begin(name: str, stack: ExitStack, folder: Path) -> tuple[dict[str, object], tuple[int, int]]:
     """Start the server of a source; returns the node's settings and the size of the frames."""
     if name == "rtsp":
-        server = world.enter_context(rtsp_server("me", "se:cr@t"))
+        server = stack.enter_context(rtsp_server("me", "se:cr@t"))
         return {"source": f"rtsp://me:se%3Acr%40t@127.0.0.1:{server.port}/live", "rtsp_transport": "tcp"}, (320, 240)
     if name == "rtp":
         port = free_udp_port()
-        world.enter_context(rtp_sender(port))
+        stack.enter_context(rtp_sender(port))
         return {"source": f"rtp://@:{port}", "rtp_codec": "h265"}, (320, 240)
     if name == "http":
-        port = world.enter_context(mjpeg_server(red_jpeg()))
+        port = stack.enter_context(mjpeg_server(red_jpeg()))
         return {"source": f"http://127.0.0.1:{port}/stream"}, (160, 120)
     if name == "hls":
-        port = world.enter_context(hls_server(folder))
+        port = stack.enter_context(hls_server(folder))
         return {"source": f"http://127.0.0.1:{port}/live.m3u8"}, (160, 120)
     if name == "file":
         clip = make_clip(folder / "red.mp4", pattern="red", size=(322, 242))
@@ -62,11 +62,11 @@ def begin(name: str, world: ExitStack, folder: Path) -> tuple[dict[str, object],
 
 
 @pytest.mark.parametrize("name", ["rtsp", "rtp", "http", "hls", "file", "folder", "frame", "pipeline"])
-def test_a_source_delivers_whole_frames(peer: Peer, world: ExitStack, tmp_path: Path, name: str) -> None:
-    settings, (width, height) = begin(name, world, tmp_path)
+def test_a_source_delivers_whole_frames(peer: Peer, stack: ExitStack, tmp_path: Path, name: str) -> None:
+    settings, (width, height) = begin(name, stack, tmp_path)
     images: list[Image] = peer.collect(Image, "/camera/image_raw", qos_profile_sensor_data)
     infos: list[CameraInfo] = peer.collect(CameraInfo, "/camera/camera_info")
-    start = world.enter_context(camera_nodes())
+    start = stack.enter_context(camera_nodes())
     start(**settings)
     wait_until(lambda: len(images) >= 8 and len(infos) >= 8, LONG, "frames")
     image = images[-1]
@@ -81,11 +81,11 @@ def test_a_source_delivers_whole_frames(peer: Peer, world: ExitStack, tmp_path: 
     assert (infos[-1].width, infos[-1].height) == (width, height)
 
 
-def test_a_cameras_own_jpeg_is_passed_through_byte_by_byte(peer: Peer, world: ExitStack) -> None:
+def test_a_cameras_own_jpeg_is_passed_through_byte_by_byte(peer: Peer, stack: ExitStack) -> None:
     jpeg = red_jpeg()
-    port = world.enter_context(mjpeg_server(jpeg))
+    port = stack.enter_context(mjpeg_server(jpeg))
     compressed: list[CompressedImage] = peer.collect(CompressedImage, "/camera/image_raw/compressed")
-    world.enter_context(camera_nodes())(source=f"http://127.0.0.1:{port}/")
+    stack.enter_context(camera_nodes())(source=f"http://127.0.0.1:{port}/")
     wait_until(lambda: compressed, LONG, "a compressed frame")
     assert bytes(compressed[0].data) == jpeg
     assert compressed[0].format == "bgr8; jpeg compressed bgr8"
@@ -96,10 +96,10 @@ def test_a_cameras_own_jpeg_is_passed_through_byte_by_byte(peer: Peer, world: Ex
     [("rgb8", "rgb8; jpeg compressed bgr8", (48, 64, 3)), ("mono8", "mono8; jpeg compressed ", (48, 64))],
 )
 def test_other_frames_are_compressed_here(
-    peer: Peer, world: ExitStack, encoding: str, compression: str, shape: tuple[int, ...]
+    peer: Peer, stack: ExitStack, encoding: str, compression: str, shape: tuple[int, ...]
 ) -> None:
     compressed: list[CompressedImage] = peer.collect(CompressedImage, "/camera/image_raw/compressed")
-    start = world.enter_context(camera_nodes())
+    start = stack.enter_context(camera_nodes())
     start(source="test://red", image_width=64, image_height=48, image_encoding=encoding)
     wait_until(lambda: compressed, LONG, "a compressed frame")
     assert compressed[0].format == compression
@@ -108,10 +108,10 @@ def test_other_frames_are_compressed_here(
     assert np.abs(pixels[0, 0].astype(int) - ([0, 0, 255] if len(shape) == 3 else 76)).max() <= 6
 
 
-def test_a_coded_stream_is_not_decoded_without_subscribers(peer: Peer, world: ExitStack) -> None:
-    server = world.enter_context(rtsp_server())  # a keyframe every 12 frames
+def test_a_coded_stream_is_not_decoded_without_subscribers(peer: Peer, stack: ExitStack) -> None:
+    server = stack.enter_context(rtsp_server())  # a keyframe every 12 frames
     reports: list[DiagnosticArray] = peer.collect(DiagnosticArray, "/diagnostics")
-    world.enter_context(camera_nodes())(source=f"rtsp://127.0.0.1:{server.port}/live", rtsp_transport="udp")
+    stack.enter_context(camera_nodes())(source=f"rtsp://127.0.0.1:{server.port}/live", rtsp_transport="udp")
     idle = wait_until(lambda: reports and int(values(reports[-1]).get("skipped", 0)) >= 30 and reports[-1], LONG)
     assert int(values(idle)["frames"]) <= int(values(idle)["skipped"]) / 5
     assert idle.status[0].message == "streaming"
@@ -119,4 +119,4 @@ def test_a_coded_stream_is_not_decoded_without_subscribers(peer: Peer, world: Ex
     images: list[Image] = peer.collect(Image, "/camera/image_raw", qos_profile_sensor_data)
     wait_until(lambda: len(images) >= 20, LONG, "frames")
     stamps = [one.header.stamp.sec * 10**9 + one.header.stamp.nanosec for one in images]
-    assert np.median(np.diff(stamps)) == pytest.approx(40e6, rel=0.1)  # each of them now
+    assert np.median(np.diff(stamps)) == pytest.approx(40e6, rel=0.1)  # every frame is decoded now

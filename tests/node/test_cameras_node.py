@@ -40,7 +40,11 @@ def test_each_camera_has_its_namespace_and_is_restarted_if_it_dies(peer: Peer, t
         pids = children(fleet.pid)
         assert len(pids) == 2
         subprocess.run(["kill", "-KILL", str(pids[0])], check=True)
-        wait_until(lambda: len(children(fleet.pid)) == 2 and children(fleet.pid) != pids, LONG, "the dead one's return")
+        wait_until(
+            lambda: len(children(fleet.pid)) == 2 and children(fleet.pid) != pids,
+            LONG,
+            "the restart of the killed camera",
+        )
         alive = children(fleet.pid)
         fleet.send_signal(signal.SIGINT)
         assert fleet.wait(LONG) == 0

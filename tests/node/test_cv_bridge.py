@@ -14,8 +14,8 @@ from cv_bridge import CvBridge, CvBridgeError, cvtColorForDisplay, getCvType
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-STAND_IN = importlib.util.find_spec("cv_bridge.color") is not None
-only_stand_in = pytest.mark.skipif(not STAND_IN, reason="a promise of the stand-in, not of the real cv_bridge")
+IS_REPLACEMENT = importlib.util.find_spec("cv_bridge.color") is not None
+only_replacement = pytest.mark.skipif(not IS_REPLACEMENT, reason="only the replacement in underlay/ guarantees this")
 BRIDGE = CvBridge()
 DEPTHS = {
     "8U": "uint8",
@@ -51,7 +51,7 @@ def noise(shape: tuple[int, ...], dtype: str = "uint8") -> np.ndarray:
 
 @pytest.mark.parametrize("depth", DEPTHS)
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
-def test_every_array_type_has_its_encoding_and_back(depth: str, channels: int) -> None:
+def test_every_array_type_has_an_encoding_and_is_restored_from_it(depth: str, channels: int) -> None:
     encoding = f"{depth}C{channels}"
     assert getCvType(encoding) == BRIDGE.encoding_to_cvtype2(encoding) == getattr(cv2, f"CV_{encoding}")
     assert BRIDGE.encoding_to_dtype_with_channels(encoding) == (DEPTHS[depth], channels)
@@ -107,14 +107,14 @@ def test_row_padding_is_removed(encoding: str, shape: tuple[int, ...], dtype: st
     assert np.array_equal(BRIDGE.imgmsg_to_cv2(message(encoding, pixels, pad)), pixels)
 
 
-@only_stand_in
+@only_replacement
 @pytest.mark.parametrize("pad", [1, 2, 4, 7])
 def test_padding_need_not_be_whole_pixels(pad: int) -> None:
     pixels = noise((4, 6, 3))
     assert np.array_equal(BRIDGE.imgmsg_to_cv2(message("bgr8", pixels, pad)), pixels)
 
 
-@only_stand_in  # the real one breaks here with NumPy 2
+@only_replacement  # the real one breaks here with NumPy 2
 @pytest.mark.parametrize(("encoding", "dtype"), [("mono16", "uint16"), ("32FC1", "float32"), ("mono8", "uint8")])
 def test_big_endian_messages_become_native_byte_order(encoding: str, dtype: str) -> None:
     pixels = noise((4, 6), dtype)
@@ -138,7 +138,7 @@ def test_too_little_data_is_an_error(width: int, step: int, size: int) -> None:
         BRIDGE.imgmsg_to_cv2(sent)
 
 
-@only_stand_in
+@only_replacement
 def test_a_step_shorter_than_a_row_is_an_error() -> None:
     sent = Image(encoding="bgr8", width=6, height=4, step=17, data=[0] * 72)
     with pytest.raises(CvBridgeError, match="a row of a 6x4 bgr8 image has 18 bytes, step is 17"):
@@ -167,7 +167,7 @@ def test_anything_but_an_image_is_refused() -> None:
         BRIDGE.cv2_to_imgmsg([[1, 2]])  # type: ignore[arg-type]
 
 
-@only_stand_in
+@only_replacement
 @pytest.mark.parametrize("array", [np.zeros((2, 2), np.int64), np.zeros(4, np.uint8), np.zeros((1, 2, 2, 3), np.uint8)])
 def test_arrays_without_an_encoding_are_refused(array: np.ndarray) -> None:
     with pytest.raises(CvBridgeError, match=r"elements of type int64|2 or 3 dimensions"):
@@ -234,7 +234,7 @@ def test_an_impossible_conversion_gives_the_reason(
         BRIDGE.imgmsg_to_cv2(message(source, noise(shape)), target)
 
 
-@only_stand_in
+@only_replacement
 @pytest.mark.parametrize(("name", "alias"), [("uyvy", "yuv422"), ("yuyv", "yuv422_yuy2")])
 def test_the_new_names_of_packed_yuv(name: str, alias: str) -> None:
     new, old = (BRIDGE.imgmsg_to_cv2(message(encoding, PACKED), "bgr8") for encoding in (name, alias))
@@ -248,7 +248,7 @@ def _flat_yuv(name: str, y: int, u: int, v: int) -> np.ndarray:
     return np.concatenate([np.full((4, 6), y, np.uint8), np.tile(np.array(pair, np.uint8), (rows, 3))])
 
 
-@only_stand_in
+@only_replacement
 @pytest.mark.parametrize("name", ["nv12", "nv21", "nv24"])
 @pytest.mark.parametrize("pad", [0, 10])
 def test_planar_yuv(name: str, pad: int) -> None:
@@ -268,7 +268,7 @@ def test_planar_yuv(name: str, pad: int) -> None:
     assert np.abs(image.astype(int) - (0, 0, 255)).max() <= 2
 
 
-@only_stand_in
+@only_replacement
 def test_nv24_keeps_the_colour_of_every_pixel() -> None:
     pixels = _flat_yuv("nv24", 81, 90, 240)
     pixels[4, 2:4] = 240, 110  # U and V of the second pixel; its luma makes it blue
@@ -296,7 +296,7 @@ def test_jpeg_is_the_default() -> None:
     assert np.abs(BRIDGE.compressed_imgmsg_to_cv2(sent, "bgr8").astype(int) - smooth).mean() < 4
 
 
-@only_stand_in
+@only_replacement
 @pytest.mark.parametrize(
     ("pixels", "target", "expected"),
     [
@@ -315,14 +315,14 @@ def test_a_compressed_image_converts_from_its_own_encoding(
     assert np.array_equal(result, expected)
 
 
-@only_stand_in
+@only_replacement
 @pytest.mark.parametrize("data", [b"", b"no image", bytes(BRIDGE.cv2_to_compressed_imgmsg(BGR, "png").data[:20])])
 def test_data_that_is_not_a_compressed_image_is_an_error(data: bytes) -> None:
     with pytest.raises(CvBridgeError, match=f"cannot decode the {len(data)} bytes"):
         BRIDGE.compressed_imgmsg_to_cv2(CompressedImage(format="png", data=data))
 
 
-@only_stand_in
+@only_replacement
 @pytest.mark.parametrize("call", [
     lambda: BRIDGE.cv2_to_compressed_imgmsg(BGR, "xyz"),
     lambda: BRIDGE.cv2_to_compressed_imgmsg(noise((4, 6, 5)), "png"),

@@ -1,4 +1,4 @@
-"""The detector's contract over real DDS, one test for each line of it."""
+"""The detector's contract over real DDS: one test for each clause."""
 
 from __future__ import annotations
 

@@ -27,8 +27,8 @@ from waiting import wait_until
 CAMERAS = ["front", "rear", "left", "right"]
 RATE = 30.0
 SERVICE = 1 / 25  # seconds the detector takes for an image
-WINDOW = 60  # detections that are evaluated together: 2.4 s
-MEBI = 2**20
+WINDOW = 60  # the number of detections in one evaluation: 2.4 s
+MIB = 2**20
 
 
 def slow_down(subject: Detecting) -> None:
@@ -79,7 +79,7 @@ def test_shares_and_memory_under_overload(peer: Peer, tmp_path: Path) -> None:
         before = psutil.Process().memory_info().rss
         seen = len(arrived)
         wait_until(lambda: len(arrived) > seen + WINDOW and is_fair(), 120, "fair shares")
-        assert psutil.Process().memory_info().rss - before < 8 * MEBI  # the images sent meanwhile exceed 16
+        assert psutil.Process().memory_info().rss - before < 8 * MIB  # the images sent meanwhile exceed 16
         assert subject.node._worker.drops.totals()["dropped for a newer one"] > 0
     finally:
         done.set()
@@ -102,7 +102,7 @@ def test_a_late_node_takes_only_the_newest_frame(peer: Peer) -> None:
             publisher.publish(Image(header=Header(stamp=Time(sec=second))))
         assert publisher.wait_for_all_acked(Duration(seconds=30))
 
-    send(1, 2, 3, 4)  # nobody takes them
+    send(1, 2, 3, 4)  # the node is not spinning yet
     while taken[-1:] != [4]:
         executor.spin_once(timeout_sec=30)
     send(5)

@@ -74,7 +74,7 @@ def test_a_shadow_that_cannot_be_loaded_is_reported_and_the_live_model_works(pee
         subject.close()
 
 
-def test_each_object_has_one_partner_of_its_label() -> None:
+def test_an_object_is_matched_once_and_only_within_its_label() -> None:
     def one(label: str, x: float) -> Detection:
         return Detection(label, 0, 0.9, (x, 0.0, x + 10, 10.0))
 

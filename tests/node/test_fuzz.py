@@ -126,7 +126,7 @@ class FuzzClient:
 
     def __call__(self, request: Any) -> Any:
         future = self._client.call_async(request)
-        return wait_until(lambda: future.done() and future, 60, f"an answer of {self._client.srv_name}").result()
+        return wait_until(lambda: future.done() and future, 60, f"a response from {self._client.srv_name}").result()
 
 
 @pytest.mark.timeout(240 + 10 * EXAMPLES)

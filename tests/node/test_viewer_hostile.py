@@ -89,7 +89,7 @@ def good_but_odd_images() -> Iterator[Image]:
         yield message
 
 
-def test_a_class_id_of_5000_digits_is_no_number() -> None:
+def test_a_class_id_of_5000_digits_is_not_a_number() -> None:
     for text, number in (("7", 7), ("9" * 5000, -1), ("99999999999", -1), ("2147483648", -1), ("٣", -1), ("-1", -1)):
         known = ObjectHypothesisWithPose(hypothesis=ObjectHypothesis(class_id=text))
         (one,) = detections_from_ros(Detection2DArray(detections=[Detection2D(results=[known])]))
@@ -97,7 +97,7 @@ def test_a_class_id_of_5000_digits_is_no_number() -> None:
 
 
 def throw(peer: Peer, chance: random.Random, count: int = 60) -> None:
-    """Publish hostile messages on everything the viewer and the monitor subscribe to."""
+    """Publish hostile messages on every topic of the viewer and the monitor."""
     publishers = [
         (peer.node.create_publisher(Detection2DArray, "/camera/detections", 10), detections),
         (peer.node.create_publisher(DiagnosticArray, "/diagnostics", 10), diagnostics),
@@ -164,7 +164,7 @@ def test_no_message_ends_the_monitor(peer: Peer) -> None:
     assert "summary: " in rest
 
 
-async def test_a_detector_that_never_answers_or_answers_nonsense_is_reported(tmp_path: Path, peer: Peer) -> None:
+async def test_a_detector_that_never_responds_or_responds_with_nonsense_is_reported(tmp_path: Path, peer: Peer) -> None:
     answers: list[Any] = []
 
     def get(_request: GetParameters.Request, response: GetParameters.Response) -> GetParameters.Response:

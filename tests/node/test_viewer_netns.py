@@ -37,7 +37,7 @@ def ip(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture
-def elsewhere() -> Iterator[str]:
+def other_machine() -> Iterator[str]:
     """The name of a namespace that reaches this one at OUR_ADDRESS."""
     name, inner, outer = (f"ec{os.getpid()}{end}" for end in ("", "i", "o"))
     made = ip("netns", "add", name)
@@ -60,11 +60,11 @@ def elsewhere() -> Iterator[str]:
         ip("netns", "delete", name)
 
 
-def test_another_machine_opens_the_page_with_the_token(tmp_path: Path, elsewhere: str) -> None:
+def test_another_machine_opens_the_page_with_the_token(tmp_path: Path, other_machine: str) -> None:
     with ViewerProcess(tmp_path, "port:=0", f"host:={OUR_ADDRESS}") as viewer:
         address, token = viewer.url.split("/?token=")
         assert address.startswith(f"http://{OUR_ADDRESS}:")
-        command = ["ip", "netns", "exec", elsewhere, sys.executable, "-c", VISIT, address, token]
+        command = ["ip", "netns", "exec", other_machine, sys.executable, "-c", VISIT, address, token]
         visit = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert visit.stdout.splitlines() == ["without 401 True", "wrong 401", "right 200 True True", "link status"], (
         visit.stdout + visit.stderr

@@ -43,7 +43,7 @@ def fetch(url: str) -> bytes:
                 raise
             return None
 
-    return wait_until(attempt, what=f"an answer of {url}")
+    return wait_until(attempt, what=f"a response from {url}")
 
 
 def test_frames_are_subscribed_only_while_there_are_viewers(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ DECODED = """(async () => {
 
 class Refusing:
     def ask(self, request: dict[str, Any], answer: Callable[[dict[str, Any]], None]) -> None:
-        raise AssertionError(f"nobody asked for {request}")
+        raise AssertionError(f"unexpected request {request}")
 
 
 class ServedVideo:
@@ -128,7 +128,7 @@ def served() -> Iterator[ServedVideo]:
 
 
 @pytest.mark.parametrize("webrtc", [True, False], ids=["webrtc", "frames"])
-async def test_it_moves_and_boxes_sit_on_the_objects(page: Page, tmp_path: Path, webrtc: bool) -> None:
+async def test_it_moves_and_boxes_match_the_objects(page: Page, tmp_path: Path, webrtc: bool) -> None:
     with ServedVideo(webrtc) as served:
         await page.open(served.server.url)
         if webrtc:
@@ -167,13 +167,13 @@ async def test_a_second_viewer_adds_no_encoder_and_leaving_frees_it(
 
 async def test_frames_continue_if_webrtc_does_not_connect(page: Page) -> None:
     # A network that blocks UDP: the offer contains no reachable address.
-    deaf = """(() => {
+    blocked = """(() => {
       const set = RTCPeerConnection.prototype.setRemoteDescription;
       RTCPeerConnection.prototype.setRemoteDescription = function ({ type, sdp }) {
         return set.call(this, { type, sdp: sdp.replace(/a=candidate.*\\r\\n/g, "") });
       };
     })()"""
-    async with page.script(deaf):
+    async with page.script(blocked):
         with ServedVideo() as served:
             await page.open(served.server.url)
             await page.wait_for("window.edgecam && edgecam.cameras[0]?.shown > 10")

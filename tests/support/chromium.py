@@ -37,7 +37,7 @@ needs_chromium = pytest.mark.skipif(executable() is None, reason="needs chromium
 class Page:
     """One tab. ``problems`` are uncaught errors and error lines of its console, ``requests`` all requested URLs.
 
-    Reports of refused requests to URLs that end with one of ``refused`` are no problems.
+    Reports of refused requests to URLs that end with one of ``refused`` are not problems.
     """
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:

@@ -17,8 +17,8 @@ _DECODERS = {"h264": "avdec_h264", "h265": "avdec_h265"}
 
 @dataclass(frozen=True)
 class CodedStream:
-    """``units``: NAL units and presentation time (ns) of each access unit in decoding order. ``frames``: what was
-    encoded, by presentation time, as (H, W) uint8 luma."""
+    """``units``: NAL units and presentation time (ns) of each access unit in decoding order. ``frames``: the
+    encoded frames by presentation time, (H, W) uint8 luma."""
 
     codec: str
     units: list[tuple[list[bytes], int]]

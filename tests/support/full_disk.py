@@ -25,7 +25,7 @@ def files_of_at_most(size: int) -> Iterator[None]:
 
 @contextmanager
 def read_only(folder: Path) -> Iterator[None]:
-    """No process can change the folder. Root, whom permissions do not stop, mounts it, or skips if it may not mount."""
+    """No process can change the folder. Root ignores permissions, so it mounts the folder or skips the test."""
     if os.geteuid():
         folders = [folder, *(path for path in folder.rglob("*") if path.is_dir() and not path.is_symlink())]
         for path in folders:

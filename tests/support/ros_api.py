@@ -84,7 +84,7 @@ class Use:
 def python_uses(path: Path, own_names: frozenset[str] = frozenset()) -> Iterator[Use]:
     """Imports, calls and attributes of rclpy, launch and messages in a Python file.
 
-    What a variable is cannot be seen in the source. A method is therefore looked up by its name in every class of the
+    The source does not show the type of a variable. A method is therefore looked up by its name in every class of the
     table and must fit one of them, unless the name is one of ``own_names`` (defined in our own code).
     """
     tree = ast.parse(path.read_text())

@@ -32,8 +32,8 @@ class Peer:
     def call(self, service_type: type, name: str, request: Any, timeout: float = DISCOVERY) -> Any:
         """Call a service and return its response; fails the test if there is none in time.
 
-        A server answers before it has discovered who asks, and then the answer is lost: after a while the request is
-        sent again.
+        A server may respond before it has discovered the client; that response is lost. The request is therefore
+        repeated after a while.
         """
         client: Any = self.node.create_client(service_type, name)
         assert client.wait_for_service(timeout), f"no service {name}"
@@ -45,7 +45,7 @@ class Peer:
             return next((future for future in futures if future.done()), None)
 
         sent = time.monotonic()
-        return wait_until(answered, timeout, f"an answer of {name}").result()
+        return wait_until(answered, timeout, f"a response from {name}").result()
 
     def close(self) -> None:
         self._executor.shutdown()

@@ -69,12 +69,12 @@ class Flow:
         return sum(values) / len(values)
 
     def age(self, begin: float, end: float, share: float) -> float:
-        """This quantile of the ages of the frames given between two times."""
+        """The quantile ``share`` of the ages of the frames between two times."""
         ages = sorted(age for at, age in self.ages if begin <= at < end)
         return ages[int(len(ages) * share)]
 
     def frame_size(self, chance: random.Random) -> int:
-        """Bytes of the next frame: keyframes are large, the frames after it pay for them."""
+        """Bytes of the next frame: keyframes are large, and the frames after them smaller."""
         mean = self.bitrate * self.use * FRAME_SECONDS
         if self.number % KEYFRAME_EVERY == 0:
             bits = min(KEYFRAME_SIZE * mean, self.bitrate * ADAPTIVE_BUFFER_MS / 1000)
@@ -129,9 +129,9 @@ def run(
             add(flow.paced_at, partial(packet, flow, unit, sequence, octets))
         flow.leaving.append(flow.paced_at)
 
-    def packet(flow: Flow, unit: _Unit, sequence: int, octets: int, now: float, again: bool = False) -> None:
+    def packet(flow: Flow, unit: _Unit, sequence: int, octets: int, now: float, repeated: bool = False) -> None:
         nonlocal free_at
-        if not again:
+        if not repeated:
             flow.adaptation.sent(sequence, octets, now)
         flow.octets.append((now, octets))
         wait = max(free_at - now, 0.0)
@@ -141,7 +141,7 @@ def run(
             return
         free_at = now + wait + octets * 8 / rate(now)
         arrival = free_at + delay + chance.random() * jitter
-        if not again:
+        if not repeated:
             flow.delays.append((now, arrival - now))
         add(arrival, partial(arrive, flow, unit, sequence))
 
@@ -149,7 +149,7 @@ def run(
         if now - unit.at > 0.4:
             return
         if flow.adaptation.may_retransmit(sequence, octets, now):
-            packet(flow, unit, sequence, octets, now, again=True)
+            packet(flow, unit, sequence, octets, now, repeated=True)
         else:
             add(now + 0.05, partial(resend, flow, unit, sequence, octets))
 

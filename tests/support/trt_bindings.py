@@ -47,7 +47,7 @@ def bindings(version: str) -> Bindings:
     """The bindings of a version, from the cache or downloaded first.
 
     Raises:
-        Unavailable: no network, no wheel for this Python, or no compiler.
+      BindingsUnavailable: no network, no wheel for this Python, or no compiler.
     """
     name, release = RELEASES[version]
     tag = f"cp{sys.version_info.major}{sys.version_info.minor}"
@@ -84,14 +84,14 @@ def _compile_stubs(library: Path, folder: Path) -> None:
     undefined = [line.split()[1] for line in _run("nm", "-D", "--undefined-only", str(library)).splitlines()]
     symbols = [name for name in undefined if "@" not in name and not name.startswith(("__gmon", "_ITM"))]
     python = [name for name in symbols if name.startswith(("Py", "_Py"))]
-    making = folder / "making"
-    making.mkdir(exist_ok=True)
-    source = making / "stub.c"
+    unfinished = folder / "unfinished"
+    unfinished.mkdir(exist_ok=True)
+    source = unfinished / "stub.c"
     source.write_text("\n".join(f"void *{name}(void) {{ return 0; }}" for name in symbols if name not in python))
     for name in needed:
         if name.startswith("libnv"):
-            _run("gcc", "-shared", "-fPIC", "-o", str(making / name), str(source), f"-Wl,-soname,{name}")
-    making.rename(folder / "stubs")
+            _run("gcc", "-shared", "-fPIC", "-o", str(unfinished / name), str(source), f"-Wl,-soname,{name}")
+    unfinished.rename(folder / "stubs")
 
 
 if __name__ == "__main__":

@@ -133,7 +133,7 @@ WEAK_FLAGS = {
 
 
 @pytest.mark.parametrize("precision", WORD)
-def test_precision_is_in_the_file_and_flags_only_let_8_use_it(tmp_path: Path, precision: str) -> None:
+def test_precision_comes_from_the_file_and_flags_only_permit_it_in_8(tmp_path: Path, precision: str) -> None:
     fake = FakeTensorRT(WORD[precision])
     path = build(fake, tmp_path, precision)
     assert fake.networks == [{8: 0b01, 10: 0b11, 11: 0b01}[MAJOR]]
@@ -309,7 +309,7 @@ def calibrated(folder: Path, fake: FakeTensorRT, images: Path | None, reports: l
 
 
 @calibrating
-def test_8_is_calibrated_with_the_images_one_by_one(tmp_path: Path, context: HostContext) -> None:
+def test_tensorrt_8_is_calibrated_with_the_images_one_by_one(tmp_path: Path, context: HostContext) -> None:
     fake, reports = FakeTensorRT("Int8"), list[str]()
     path = calibrated(tmp_path, fake, photos(tmp_path / "photos", 3), reports)
     assert [values.shape[0] for values in context.copies] == [1, 1, 1]
@@ -324,7 +324,7 @@ def test_8_is_calibrated_with_the_images_one_by_one(tmp_path: Path, context: Hos
 
 
 @calibrating
-def test_8_calibrates_again_with_other_images_and_needs_some(tmp_path: Path, context: HostContext) -> None:
+def test_tensorrt_8_calibrates_again_with_other_images_and_needs_some(tmp_path: Path, context: HostContext) -> None:
     with pytest.raises(ModelError, match="needs parameter 'calibration'"):
         calibrated(tmp_path, FakeTensorRT(), None)
     calibrated(tmp_path, FakeTensorRT("Int8"), photos(tmp_path / "some", 1))
@@ -333,7 +333,7 @@ def test_8_calibrates_again_with_other_images_and_needs_some(tmp_path: Path, con
 
 
 @calibrating
-def test_8_builds_nothing_with_an_image_that_cannot_be_read(tmp_path: Path, context: HostContext) -> None:
+def test_tensorrt_8_builds_nothing_with_an_image_that_cannot_be_read(tmp_path: Path, context: HostContext) -> None:
     images = photos(tmp_path / "photos", 3)
     (images / "1.png").write_bytes(b"no image")
     with pytest.raises(SettingError, match=r"1\.png"):
@@ -343,7 +343,7 @@ def test_8_builds_nothing_with_an_image_that_cannot_be_read(tmp_path: Path, cont
 
 
 @calibrating
-def test_8_keeps_the_decoding_in_fp32(tmp_path: Path, context: HostContext) -> None:
+def test_tensorrt_8_keeps_the_decoding_in_fp32(tmp_path: Path, context: HostContext) -> None:
     kinds, types = trt.LayerType, trt.DataType
     boxes = layer("boxes", kinds.ELEMENTWISE, types.FLOAT)
     others = [
@@ -370,7 +370,7 @@ def ranged(folder: Path, fake: FakeTensorRT, ranges: dict[str, list[float]] | No
 
 
 @calibrating
-def test_8_uses_the_ranges_of_a_model_instead_of_images(tmp_path: Path) -> None:
+def test_tensorrt_8_uses_the_ranges_of_a_model_instead_of_images(tmp_path: Path) -> None:
     kinds, types = trt.LayerType, trt.DataType
     names = ("pooled", "scaled", "boxes")
     fake = FakeTensorRT("Int8", [layer(name, kinds.ELEMENTWISE, types.FLOAT) for name in names])
@@ -386,17 +386,17 @@ def test_8_uses_the_ranges_of_a_model_instead_of_images(tmp_path: Path) -> None:
 
 
 @calibrating
-def test_8_prefers_given_images_to_the_ranges_of_the_model(tmp_path: Path, context: HostContext) -> None:
+def test_tensorrt_8_prefers_given_images_to_the_ranges_of_the_model(tmp_path: Path, context: HostContext) -> None:
     first = ranged(tmp_path, FakeTensorRT("Int8", [layer("pooled", trt.LayerType.ELEMENTWISE, trt.DataType.FLOAT)]))
     model = ModelFile.read(tmp_path / "m.onnx")
     images = ImageCalibration(photos(tmp_path / "photos", 2), open_family(model).spec)
     assert ranged(tmp_path, FakeTensorRT("Int8"), images=images) != first
     assert len(context.copies) == 2
-    assert ranged(tmp_path, FakeTensorRT("Int8")) == first  # and back: nothing is built
+    assert ranged(tmp_path, FakeTensorRT("Int8")) == first  # the first engine is used again
 
 
 @calibrating
-def test_8_refuses_ranges_of_other_tensors(tmp_path: Path) -> None:
+def test_tensorrt_8_refuses_ranges_of_other_tensors(tmp_path: Path) -> None:
     with pytest.raises(
         ModelError, match=r"has edgecam\.ranges of elsewhere, \.\.\., but TensorRT's network has no such"
     ):

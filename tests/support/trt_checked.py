@@ -2,7 +2,7 @@
 
 pybind11 writes each method's signature into its docstring. A :class:`Checked` object has exactly the members of its
 class in this version; a call must fit one of the signatures, enums and classes by type; it returns what the test
-scripted, else something of the annotated type. What was called and set is kept.
+scripted, else a value of the annotated type. Calls and assigned values are recorded.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ def test_another_order_is_refused(tmp_path: Path, write: object, order: object, 
 
 
 @pytest.mark.parametrize(("write", "order"), [(_coco, sized), (_yolo, centred), (_voc, corners)])
-def test_the_stated_order_is_read_as_it_is(tmp_path: Path, write: object, order: object) -> None:
+def test_the_stated_order_is_read_unchanged(tmp_path: Path, write: object, order: object) -> None:
     (sample,) = load(write(tmp_path, [order(box) for box in BOXES[:4]])).samples  # type: ignore[operator]
     assert sample.boxes == pytest.approx(np.array(BOXES[:4]), abs=0.01)
 

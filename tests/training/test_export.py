@@ -121,7 +121,7 @@ def test_same_boxes_from_checkpoint_and_onnx(
     [ExportOptions(batch=0), ExportOptions("fp16"), ExportOptions(uint8=True), ExportOptions(raw=True)],
     ids=str,
 )
-def test_forms_agree_with_pytorch(
+def test_output_formats_agree_with_pytorch(
     model: SsdModel, images: list[np.ndarray], tmp_path: Path, options: ExportOptions
 ) -> None:
     parity = export(model, CLASSES, tmp_path / "x.onnx", options, images[:1])

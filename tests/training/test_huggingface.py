@@ -119,13 +119,13 @@ class Outputs(nn.Module):
 
 
 def _spread(network: nn.Module) -> None:
-    """Draw weights that spread scores and boxes, which are all alike with the initial ones."""
+    """Draw weights that spread scores and boxes, which are nearly equal with the initial ones."""
     for name, weights in network.named_parameters():
         if weights.dim() > 1 and weights.numel():
             spread = 0.1 if "bbox_embed" in name else 1.2  # RF-DETR's boxes are not limited to the image
             weights.normal_(0, spread / weights[0].numel() ** 0.5)
         elif name.endswith("bias") and len(weights) in (CLASSES, CLASSES + 1):
-            weights.zero_()  # else they say: nothing there
+            weights.zero_()  # the initial weights predict no object
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -149,7 +149,7 @@ def test_exports_give_the_boxes_of_their_own_processor(name: str, tmp_path: Path
     )  # fmt: skip
     scores = outputs.logits.softmax(-1)[..., :-1] if name == "detr" else outputs.logits.sigmoid()
     threshold = float(scores.flatten().sort(descending=True).values[12:14].mean())  # between two scores
-    (wanted,) = processor.post_process_object_detection(outputs, threshold, [(HEIGHT, WIDTH)])
+    (expected,) = processor.post_process_object_detection(outputs, threshold, [(HEIGHT, WIDTH)])
     (tmp_path / "labels.txt").write_text("a\nb\nc\nd\n")
     settings = DetectorSettings(model=str(path), device="cpu", backend="onnxruntime", confidence_threshold=threshold)
     detector = Detector.open(settings)
@@ -157,10 +157,10 @@ def test_exports_give_the_boxes_of_their_own_processor(name: str, tmp_path: Path
         found = detector.detect(pixels)
     finally:
         detector.close()
-    corners = wanted["boxes"].numpy().clip(0, [WIDTH, HEIGHT] * 2)  # ours are clipped to the image
-    assert len(wanted["scores"]) >= 8
-    assert len(found.scores) == len(wanted["scores"])
+    corners = expected["boxes"].numpy().clip(0, [WIDTH, HEIGHT] * 2)  # ours are clipped to the image
+    assert len(expected["scores"]) >= 8
+    assert len(found.scores) == len(expected["scores"])
     ours = np.column_stack([found.class_ids * 1e3, found.scores * 1e2, found.boxes])
-    theirs = np.column_stack([wanted["labels"] * 1e3, wanted["scores"] * 1e2, corners])
+    theirs = np.column_stack([expected["labels"] * 1e3, expected["scores"] * 1e2, corners])
     apart = np.abs(ours[:, None] - theirs[None]).max(axis=2)
     assert max(apart.min(axis=0).max(), apart.min(axis=1).max()) < 0.02

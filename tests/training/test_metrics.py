@@ -93,7 +93,7 @@ def test_a_class_without_boxes_has_no_ap_instead_of_zero() -> None:
     assert result.map50 == pytest.approx(1.0)
 
 
-def test_suppressing_a_batch_at_once_is_suppressing_each_image() -> None:
+def test_suppressing_a_batch_equals_suppressing_each_image() -> None:
     torch.manual_seed(0)
     scores = (torch.randn(5, 300, 4) * 3).softmax(dim=2)
     scores[3, :, 1:] = 0.0  # an image without detections

@@ -69,7 +69,7 @@ def test_an_exported_network_computes_the_same(name: str, tmp_path: Path) -> Non
     network = create(name, ("disc", "square")).train()
     if isinstance(network, MobileNetV2Ssd):
         network.load_coco({1: 17, 2: 18})  # cat, dog
-    for layer in network.modules():  # norms that have seen data: else activations fade
+    for layer in network.modules():  # norms with statistics of data, as otherwise activations vanish
         if isinstance(layer, torch.nn.BatchNorm2d):
             layer.momentum = 1.0
     with torch.no_grad():

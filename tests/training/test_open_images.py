@@ -166,7 +166,7 @@ def test_a_dead_server_is_reported(tmp_path: Path, server: OpenImagesServer) -> 
         transfer.fetch(server.url + "/x", tmp_path / "x")
 
 
-def test_unknown_class_offers_the_nearest(server: OpenImagesServer, tmp_path: Path) -> None:
+def test_the_error_for_an_unknown_class_suggests_the_nearest(server: OpenImagesServer, tmp_path: Path) -> None:
     criteria = Criteria(classes=("Sea turtel", "zebra", "Wale"))
     with pytest.raises(DatasetError, match=r"'Sea turtel'; did you mean 'Sea turtle'.*'Wale'; did you mean 'Whale'"):
         fetch.download(criteria, tmp_path, "v6", 4, source=OpenImagesSource.mirror(server.url))
@@ -286,7 +286,7 @@ def test_like_jetson_inference(server: OpenImagesServer, tmp_path: Path) -> None
         assert main([*arguments, str(tmp_path / "x"), *wrong]) == 2
 
 
-def test_the_totals_of_the_homework(server: OpenImagesServer, tmp_path: Path) -> None:
+def test_the_totals_of_a_published_course_exercise(server: OpenImagesServer, tmp_path: Path) -> None:
     """Tables with the totals of its README, and further rows that other rules would count.
 
     3,626, 171 and 505 images with 5,179, 220 and 675 boxes of seven classes. The rows are synthetic:

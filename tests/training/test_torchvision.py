@@ -104,7 +104,7 @@ def test_exports_give_torchvisions_own_boxes(name: str, batch: bool, tmp_path: P
     solid = ((expected["boxes"][:, 2:] - expected["boxes"][:, :2]) > 0).all(axis=1) & (expected["scores"] > THRESHOLD)
     assert solid.sum() >= 2  # of RetinaNet and FCOS many lie outside the image
     assert len(found.scores) == solid.sum()
-    # Class, score and corners side by side; scores of one size may stand in another order.
+    # Class, score and corners side by side; equal scores may be in another order.
     numbers = {label: number for number, label in enumerate(labels)}
     ours = np.column_stack([[numbers[found.labels[n]] * 1e3 for n in found.class_ids], found.scores, found.boxes])
     theirs = np.column_stack([expected["labels"] * 1e3, expected["scores"], expected["boxes"]])[solid]

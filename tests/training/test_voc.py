@@ -250,7 +250,7 @@ def test_an_image_in_two_lists_is_named(tmp_path: Path) -> None:
     root = write_voc(tmp_path, ["a", "b"])
     write_list(root, "trainval", ["a", "b"])
     write_list(root, "val", ["a"])
-    write_list(root, "test", ["a"])  # val and test may be one: pytorch-ssd wants both lists
+    write_list(root, "test", ["a"])  # val and test may be the same set: pytorch-ssd needs both lists
     dataset = load(root)
     assert dataset.counts() == {"train": 1, "test": 1}
     assert dataset.findings.counts() == {

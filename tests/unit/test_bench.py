@@ -35,7 +35,7 @@ def failing() -> float:
     raise RuntimeError("the camera is gone")
 
 
-def test_every_row_is_on_disk_when_it_ends_and_a_failure_costs_only_itself(tmp_path: Path) -> None:
+def test_every_finished_row_is_on_disk_and_a_failure_loses_only_its_own_row(tmp_path: Path) -> None:
     run, published = Store(tmp_path / "run.json"), Store(tmp_path / "published.json")
     broken = Row("b_row", "b", "ms", "other", failing, lambda: 1.0)
     rows = [row("a_row"), broken, row("c_row")]

@@ -194,7 +194,7 @@ def test_garbage_is_reported_once_and_retried_until_it_is_a_video(
     path = tmp_path / "later.mp4"
     path.write_bytes(np.random.default_rng(1).bytes(20000))
     one = camera(source=f"file://{path}", loop=True)
-    until(lambda: one.status().reconnects >= 2, "a second try")
+    until(lambda: one.status().reconnects >= 2, "a second attempt")
     assert one.status().state == "retrying"
     assert len(consumer.events) == 1
     assert "retrying" in consumer.events[0][1]
@@ -211,7 +211,7 @@ def test_a_network_error_is_reported_once_and_without_gstreamer_internals(
         for piece in tmp_path.glob("*.ts"):
             piece.unlink()
         one = camera(source=f"http://127.0.0.1:{port}/live.m3u8")
-        until(lambda: one.status().reconnects >= 2, "a second try")
+        until(lambda: one.status().reconnects >= 2, "a second attempt")
         one.stop()
     assert [text.count("(404)") for _problem, text in consumer.events] == [1]
     assert ".c(" not in consumer.events[0][1]
@@ -220,7 +220,7 @@ def test_a_network_error_is_reported_once_and_without_gstreamer_internals(
 
 def test_a_missing_device_is_retried(camera: Callable[..., Camera]) -> None:
     one = camera(source="v4l2:///dev/video77")
-    until(lambda: one.status().reconnects >= 2, "a second try")
+    until(lambda: one.status().reconnects >= 2, "a second attempt")
     assert "v4l2-ctl" in one.status().problem
 
 

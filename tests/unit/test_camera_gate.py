@@ -123,7 +123,7 @@ def test_for_other_codecs_the_gate_follows_the_buffer_flags() -> None:
 
 
 @pytest.mark.parametrize("record", [b"", b"\x01\x64", b"\x01\x64\x00\x28\xff\xe1\x00\x20ab", b"\x01" * 30])
-def test_a_truncated_decoder_configuration_gives_what_is_there(record: bytes) -> None:
+def test_a_truncated_decoder_configuration_gives_its_complete_parameter_sets(record: bytes) -> None:
     for name in ("h264", "h265"):
         size, sets = parameter_sets(name, record)
         assert 1 <= size <= 4

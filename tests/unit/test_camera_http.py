@@ -61,7 +61,7 @@ def part(head: bytes) -> bytes:
 
 
 DIALECTS = {
-    "as it should be": ("multipart/x-mixed-replace; boundary=frame",
+    "as specified": ("multipart/x-mixed-replace; boundary=frame",
                         part(b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: LENGTH\r\n\r\n") + b"\r\n"),
     "first boundary missing": ("multipart/x-mixed-replace; boundary=frame",
                                part(b"Content-Type: image/jpeg\r\n\r\n") + b"\r\n--frame\r\n"),
@@ -107,7 +107,7 @@ def test_hls_plays_under_any_name(tmp_path: Path) -> None:
 
 
 def test_redirects_are_followed() -> None:
-    stream = HttpResponse(*DIALECTS["as it should be"][:1], [DIALECTS["as it should be"][1]], endless=True)
+    stream = HttpResponse(*DIALECTS["as specified"][:1], [DIALECTS["as specified"][1]], endless=True)
     pages = {
         "/a": HttpResponse(status=302, location="/b?x=1"),
         "/b": HttpResponse(status=307, location="video"),
@@ -121,7 +121,7 @@ def test_redirects_are_followed() -> None:
 
 @pytest.mark.parametrize("login", ["basic", "digest"])
 def test_passwords_with_any_character_log_in(login: str) -> None:
-    page = HttpResponse(DIALECTS["as it should be"][0], [DIALECTS["as it should be"][1]], endless=True, login=login)
+    page = HttpResponse(DIALECTS["as specified"][0], [DIALECTS["as specified"][1]], endless=True, login=login)
     snapshot = HttpResponse("image/jpeg", [JPEG], length=True, login=login)
     with web_server({"/video": page, "/still": snapshot}) as (port, _asked):
         for path in ("video", "still"):

@@ -105,7 +105,7 @@ def test_novel_disagree_class_and_interval() -> None:
     ]  # the clock stepped back
 
 
-def test_the_table_of_rules_is_the_one_in_the_documentation() -> None:
+def test_the_table_of_rules_matches_the_documentation() -> None:
     page = (Path(__file__).resolve().parents[2] / "docs" / "how-to" / "field.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
     assert sorted(rows) == sorted([*RULES, REQUEST])
@@ -114,7 +114,7 @@ def test_the_table_of_rules_is_the_one_in_the_documentation() -> None:
     assert max(WORTH, key=lambda rule: WORTH[rule]) == REQUEST  # frames requested by a person are deleted last
 
 
-def test_each_object_has_one_partner() -> None:
+def test_an_object_is_matched_at_most_once() -> None:
     assert count_unmatched((cat(), cat(x=11)), (cat(),)) == 1
     assert count_unmatched((), ()) == 0
 

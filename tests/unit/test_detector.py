@@ -51,7 +51,7 @@ ENCODED = {
 
 
 @pytest.mark.parametrize("encoding", ENCODED)
-def test_every_encoding_gives_the_same_answer(model: Path, encoding: str) -> None:
+def test_every_encoding_gives_the_same_detections(model: Path, encoding: str) -> None:
     bgr = quadrants(64, 48)
     found = detector(model).detect(Frame.from_array(ENCODED[encoding](bgr), encoding))
     assert by_label(found) == by_label(detector(model).detect(bgr))

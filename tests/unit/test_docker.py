@@ -63,7 +63,7 @@ def inherited(stage: Stage, instruction: str) -> str:
     return inherited(STAGES[stage.base], instruction) if stage.base in STAGES else ""
 
 
-def test_the_default_model_is_fetched_with_the_way_around_its_upstream_address() -> None:
+def test_the_default_model_is_fetched_by_the_script_that_knows_its_mirrors() -> None:
     own = [stage for stage in RUNNABLE if "colcon build" in " ".join(stage.all("RUN"))]
     assert {stage.name for stage in own} == {"ros", "jetson6"}  # wheels runs scripts/setup, which does the same
     for stage in own:
@@ -73,7 +73,7 @@ def test_the_default_model_is_fetched_with_the_way_around_its_upstream_address()
     assert "models.zoo" not in DOCKERFILE.read_text()
 
 
-def test_the_machines_we_promise_have_a_stage() -> None:
+def test_every_supported_machine_has_a_stage() -> None:
     assert {stage.name for stage in RUNNABLE} == {"wheels", "ros", "nvidia", "jetson6"}
 
 

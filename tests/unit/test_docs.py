@@ -109,7 +109,7 @@ def check_ros2(words: list[str]) -> None:
     if ROS2_VERBS[verb]:
         assert words[1] in ROS2_VERBS[verb]
     if verb == "launch":
-        assert words[1] == "edgecam_bringup", "a launch file of others"
+        assert words[1] == "edgecam_bringup", "a launch file of another package"
         check_launch(words[2], words[3:])
     if verb == "run":
         assert f'"{words[2]} = ' in (ROOT / "src" / words[1] / "setup.py").read_text()

@@ -27,7 +27,7 @@ def dog(x: float, y: float = 0.5, *, track: str = "1", score: float = 0.8, label
 
 
 class EngineScene:
-    """An engine with one rule, and the number of the frame it is at."""
+    """An engine with one rule, and the number of its current frame."""
 
     def __init__(self, *rules: str, **settings: object) -> None:
         values = {"zones": ZONES, "lines": LINES, "rules": rules, "lost_after": 0.5, **settings}

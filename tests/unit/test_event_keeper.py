@@ -180,7 +180,7 @@ def test_a_clip_ends_at_its_longest_and_with_a_silent_camera(tmp_path: Path) -> 
     with keeping(tmp_path) as keeper:
         keeper.frame("front", jpeg(12))
         keeper.event(event(12, "b"))
-        wait_until(lambda: keeper.footage.clips, what="the clip's begin")
+        wait_until(lambda: keeper.footage.clips, what="the start of the clip")
         keeper.event(ended(event(12, "b"), 13))
         wait_until(lambda: named(tmp_path, "clip", "b"), 20.0, "the end of the clip")
 

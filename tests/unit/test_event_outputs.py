@@ -131,7 +131,7 @@ def test_events_wait_for_an_unreachable_server_up_to_the_limit() -> None:
         assert f"http://127.0.0.1:{port}/hook" in text
         assert "abc" not in text
         with serving(port) as hook:
-            wait_until(lambda: outbox.sent == 3, what="what waited")
+            wait_until(lambda: outbox.sent == 3, what="the queued events")
     assert [json.loads(body)["id"] for _, body, _ in hook.got] == ["e2", "e3", "e4"]
     assert outbox.counters.totals() == {"webhook: dropped, output_queue is full": 2}
 
@@ -303,7 +303,7 @@ def test_an_unreachable_broker_gets_the_events_later(broker: Broker) -> None:
         for number in range(3):
             outbox.put(outgoing(number))
         broker.start()
-        wait_until(lambda: outbox.sent == 2, 60, "what waited")
+        wait_until(lambda: outbox.sent == 2, 60, "the queued events")
         ids: Callable[[], list[str]] = lambda: [  # noqa: E731
             json.loads(payload)["id"] for topic, payload, _ in broker.received if topic == "edgecam/front/events"
         ]

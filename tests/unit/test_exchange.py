@@ -125,7 +125,9 @@ def test_an_image_of_another_size_is_not_a_review_of_the_frame(collection: Path,
     assert import_reviews(load(tmp_path / "out"), collection, again=True)["of another size"] == 1
 
 
-def test_a_crowd_makes_a_draft_and_is_counted_where_a_layout_cannot_say_it(collection: Path, tmp_path: Path) -> None:
+def test_a_crowd_makes_a_draft_and_is_counted_where_a_layout_cannot_express_it(
+    collection: Path, tmp_path: Path
+) -> None:
     writing.write(read_collection(collection), "coco", tmp_path / "out")
     for path in (tmp_path / "out" / "annotations").glob("*.json"):
         document = json.loads(path.read_text())

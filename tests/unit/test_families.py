@@ -320,7 +320,7 @@ def test_ultralytics_export_with_all_sizes_free(tmp_path: Path, end2end: str, la
     free = {"images": (0, 2, 3), "output0": (0, 1, 2)}
     assert found(detector(reexported(path, facts, free))) == [("hot dog", 0.9, (160, 80, 240, 120))]
     path = fixed_outputs(tmp_path / "old.onnx", {"output0": output})
-    del facts["head"], facts["end2end"]  # and this graph says nothing
+    del facts["head"], facts["end2end"]  # and this graph does not tell
     with pytest.raises(ModelError, match=r"edgecam\.layout, one of columns"):
         detector(reexported(path, facts, free))
     assert found(detector(reexported(path, {"edgecam.layout": layout}))) == [("hot dog", 0.9, (160, 80, 240, 120))]

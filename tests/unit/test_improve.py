@@ -54,7 +54,7 @@ from waiting import wait_until
 PHOTOS = Path(__file__).resolve().parents[1] / "assets" / "photos"
 SECOND = 1_000_000_000
 Request = partial(AnyRequest, precision="fp32")  # not what a detector has measured on the machine of the test
-NEW = {"panda": "panda", "owl": "owl"}  # photo -> a label the default model has not got
+NEW = {"panda": "panda", "owl": "owl"}  # photo -> a label that the default model lacks
 
 
 @pytest.fixture(scope="module")
@@ -228,7 +228,7 @@ def int8_measured(model: Path, engines: Path, tmp_path: Path, monkeypatch: pytes
 
 
 def as_run(request: AnyRequest, finished: Outcome) -> AnyRequest:
-    """The request, with what is finished elsewhere already in its folder."""
+    """The request, with the finished steps of another run already in its folder."""
     shutil.copytree(finished.model.parent, request.output)
     return request
 
@@ -331,7 +331,7 @@ def test_the_command_stores_and_deploys_what_passed(
         "--precision",
         "fp32",
     ]
-    shutil.copytree(full_run.model.parent, tmp_path / "run")  # what is finished there is not done again
+    shutil.copytree(full_run.model.parent, tmp_path / "run")  # finished steps are not repeated
     assert run(parser.parse_args(words)) == 0
     report = json.loads((tmp_path / "run" / "report.json").read_text())
     assert report["made"] == full_run.facts["made"]
@@ -376,7 +376,7 @@ def small(collection: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def small_run(model: Path, small: Path, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
-    """An improvement with the frames of ``small`` that nothing disturbed."""
+    """An uninterrupted improvement with the frames of ``small``."""
     return improve(Request(small, str(model), tmp_path_factory.mktemp("run") / "run"), silent)
 
 
@@ -410,7 +410,7 @@ def test_reviews_without_any_box_are_refused_as_nothing_to_learn(model: Path, co
 
 
 def improving(collection: Path, model: Path, output: Path) -> subprocess.Popen[str]:
-    """``improve`` in a process of its own, which can be killed; its lines are those of the progress."""
+    """``improve`` in a separate process, which can be killed; it prints its progress."""
     program = f"""
 from pathlib import Path
 from edgecam_training.improve.improve import Request, improve
@@ -436,7 +436,7 @@ def test_a_killed_run_resumes_after_the_finished_steps(
     assert sorted(path.name for path in again.model.parent.iterdir()) == ["model.onnx", "report.html", "report.json"]
 
 
-def test_a_run_killed_at_chance_moments_ends_with_the_same_model(
+def test_a_run_killed_at_random_moments_ends_with_the_same_model(
     model: Path, small: Path, small_run: Outcome, tmp_path: Path
 ) -> None:
     for lines in np.random.default_rng().integers(5, 60, 3).tolist():  # 60: about the middle
@@ -479,7 +479,7 @@ def test_neighbouring_frames_stay_on_one_side_and_every_label_is_on_both() -> No
     assert 20 <= len(test) <= 40
 
 
-def test_a_camera_that_is_held_out_is_learned_from_in_no_frame() -> None:
+def test_no_frame_of_a_held_out_camera_is_used_for_training() -> None:
     images = [image(minute * 60, "cat", group=camera) for minute in range(9) for camera in ("front", "rear", "yard")]
     train, test = split(images, test_cameras=["yard"])
     assert {one.group for one in test} == {"yard"}
@@ -491,7 +491,7 @@ def test_a_camera_that_is_held_out_is_learned_from_in_no_frame() -> None:
         split(images, test_cameras=["door"])
 
 
-def test_neighbours_are_sought_within_a_camera() -> None:
+def test_neighbours_are_searched_within_a_camera() -> None:
     images = [image(second, "cat", group=camera) for second in range(60) for camera in ("front", "rear")]
     train, test = split(images, 0.3, 2.0)  # each camera is one run: one side each
     assert {one.group for one in train} != {one.group for one in test}
@@ -568,7 +568,7 @@ def test_an_image_deleted_by_hand_is_named(collection: Path, tmp_path: Path) -> 
             use()
 
 
-def test_a_folder_that_is_no_collection_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_collection_is_refused(tmp_path: Path) -> None:
     with pytest.raises(EdgecamError, match=r"collection\.json"):
         reviewed(tmp_path)
 
@@ -584,8 +584,8 @@ exec sh -c "$2"
 
 
 @pytest.fixture
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The home folder of another machine, which the program 'ssh' on PATH works in."""
+def other_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The home folder of another machine, in which the program 'ssh' on PATH works."""
     home = tmp_path / "home"
     home.mkdir()
     monkeypatch.setenv("SSH_HOME", str(home))
@@ -600,8 +600,8 @@ def use_as_ssh(script: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
 
 
-def test_the_work_is_done_elsewhere_and_nothing_stays_there(
-    model: Path, collection: Path, elsewhere: Path, tmp_path: Path
+def test_the_work_is_done_on_another_machine_and_nothing_stays_there(
+    model: Path, collection: Path, other_machine: Path, tmp_path: Path
 ) -> None:
     small = first_frames(collection, tmp_path / "c")
     request = Request(small, str(model), tmp_path / "run", train="heads")
@@ -615,8 +615,8 @@ def test_the_work_is_done_elsewhere_and_nothing_stays_there(
     assert outcome.model.is_file()
     assert "data:image/jpeg" in (tmp_path / "run" / "report.html").read_text()
     assert any(line.startswith("me@gpu: ") for line in lines)
-    assert list((elsewhere / ".cache" / "edgecam").iterdir()) == []
-    assert set((elsewhere / "hosts").read_text().split()) == {"me@gpu"}
+    assert list((other_machine / ".cache" / "edgecam").iterdir()) == []
+    assert set((other_machine / "hosts").read_text().split()) == {"me@gpu"}
 
 
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin")
@@ -669,7 +669,7 @@ def test_the_work_is_done_over_a_real_ssh_connection(
 
 
 def test_a_machine_that_cannot_help_is_named_with_the_reason(
-    model: Path, collection: Path, elsewhere: Path, tmp_path: Path
+    model: Path, collection: Path, other_machine: Path, tmp_path: Path
 ) -> None:
     request = Request(first_frames(collection, tmp_path / "c"), str(model), tmp_path / "run")
     with pytest.raises(RemoteError, match=r"No route to host.*without a password"):
@@ -678,7 +678,7 @@ def test_a_machine_that_cannot_help_is_named_with_the_reason(
         improve_on("me@gpu", request, [], "no-such-edgecam", silent)
     with pytest.raises(RemoteError, match="disk is full"):
         improve_on("me@gpu", request, [], "echo the disk is full >&2; exit 1;", silent)
-    with pytest.raises(RemoteError, match="returned no archive"):  # it says all is well and has made nothing
+    with pytest.raises(RemoteError, match="returned no archive"):  # it reports success without a result
         improve_on("me@gpu", request, [], "true", silent)
     with pytest.raises(SettingError, match="user@"):
         improve_on("-oProxyCommand=evil", request, [], "edgecam", silent)

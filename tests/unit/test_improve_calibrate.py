@@ -1,4 +1,4 @@
-"""Scores of new labels are calibrated on folds that had no part in learning them."""
+"""Scores of new labels are calibrated on folds that were not used for training."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def image(stamp: float, *labels: str, group: str = "front") -> LabelledImage:
     return LabelledImage(Path(f"{group}-{stamp}.jpg"), boxes, labels, group, round(stamp * SECOND))
 
 
-def test_folds_part_moments_and_spread_every_label() -> None:
+def test_folds_separate_moments_and_spread_every_label() -> None:
     images = [image(60 * moment + tick, "cat" if moment % 4 else "pig") for moment in range(24) for tick in (0, 0.5)]
     made = calibrate.folds(images, 2.0)
     assert sorted(index for fold in made for index in fold) == list(range(48))
@@ -30,7 +30,7 @@ def test_folds_part_moments_and_spread_every_label() -> None:
         assert sum("pig" in images[index].labels for index in fold) == 4
 
 
-def test_a_single_moment_cannot_be_parted() -> None:
+def test_a_single_moment_cannot_be_split() -> None:
     assert calibrate.folds([image(0.1 * number, "cat") for number in range(9)], 2.0) == []
 
 
@@ -42,7 +42,7 @@ def hits(hit: list[bool], objects: int) -> Hits:
     return Hits(np.zeros(len(hit), int), np.array(hit, bool), np.array([objects]))
 
 
-def test_the_threshold_with_the_best_f1_comes_to_a_half() -> None:
+def test_the_threshold_with_the_best_f1_becomes_one_half() -> None:
     logits = np.array([6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 0.5])
     # F1 after each: 2/6, 4/7, 6/8, 6/9, 8/10, 8/11, 8/12: best after the fifth
     value = calibrate.shift(sigmoid(logits), hits([True, True, True, False, True, False, False], 5))
@@ -62,7 +62,7 @@ def test_detections_that_all_hit_are_not_lowered() -> None:
     assert raised == pytest.approx(-calibrate.logit(np.array([0.2]))[0])
 
 
-def test_too_few_hits_leave_the_scores_as_they_are() -> None:
+def test_too_few_hits_leave_the_scores_unchanged() -> None:
     assert calibrate.shift(np.array([0.9, 0.8, 0.7]), hits([True, True, False], 4)) is None
     assert calibrate.shift(np.empty(0), hits([], 9)) is None
 
@@ -78,7 +78,7 @@ def test_only_the_calibrated_label_changes_and_nothing_falls_below_what_counts(v
     assert np.array_equal(after[..., 0], before[..., 0])
     pig = (before[..., 1].ravel(), after[..., 1].ravel())
     assert np.array_equal(np.argsort(pig[0]), np.argsort(pig[1]))
-    assert ((pig[0] >= -value) == (pig[1] >= 0)).mean() > 0.99  # the threshold has come to a half
+    assert ((pig[0] >= -value) == (pig[1] >= 0)).mean() > 0.99  # the threshold has become one half
     lowest = calibrate.logit(np.array(0.05))
     assert (pig[1][pig[0] >= lowest] >= lowest - 1e-4).all()
 

@@ -1,4 +1,4 @@
-"""The training rows of an image do not depend on whether the network's features of it were kept."""
+"""The training rows of an image do not depend on whether the network's features were cached."""
 
 from __future__ import annotations
 

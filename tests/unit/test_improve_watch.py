@@ -1,4 +1,4 @@
-"""A finished review starts an improvement; what passes waits for an approval, nothing is deployed."""
+"""A finished review starts an improvement; a model that passes waits for approval, and nothing is deployed."""
 
 from __future__ import annotations
 
@@ -113,7 +113,9 @@ def test_only_a_finished_review_starts_it_and_once(collection: Collection, store
     assert watch.once()
 
 
-def test_what_the_gate_refused_cannot_be_approved(collection: Collection, store: ModelStore, tmp_path: Path) -> None:
+def test_a_model_that_the_gate_refused_cannot_be_approved(
+    collection: Collection, store: ModelStore, tmp_path: Path
+) -> None:
     watch, _ = watching(collection, store, Improving(tmp_path, passed=False))
     finish(collection)
     assert watch.once()

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-# Debian's GStreamer loads libunwind, whose unwinder used to replace libgcc's in libraries loaded later: then the first
+# Debian's GStreamer loads libunwind, whose unwinder replaced libgcc's in libraries loaded later, so that the first
 # C++ exception of ONNX Runtime (for any model that it refuses) killed the process.
 GSTREAMER_THEN_ONNXRUNTIME = """
 from edgecam_core.media import gst

@@ -99,7 +99,7 @@ def test_outputs_that_contradict_the_layout_are_refused(
             subject.detect(IMAGE)
 
 
-def test_a_few_inverted_boxes_are_no_contradiction(tmp_path: Path) -> None:
+def test_a_few_inverted_boxes_are_not_a_contradiction(tmp_path: Path) -> None:
     """Heads that regress distances directly, such as YOLO26's, may produce one; it is dropped."""
     outputs = columns(50, 50, -20, 10, 0.1, 0.9)
     outputs["output0"][0, :, 8] = [20, 40, 10, 10, 0.8, 0]
@@ -107,7 +107,7 @@ def test_a_few_inverted_boxes_are_no_contradiction(tmp_path: Path) -> None:
     assert [item.score for item in detector(tmp_path, outputs).detect(IMAGE)] == pytest.approx([0.8, 0.7])
 
 
-def test_rounding_is_no_contradiction(tmp_path: Path) -> None:
+def test_rounding_is_not_a_contradiction(tmp_path: Path) -> None:
     outputs = columns(50, 50, 20, 10, 0.1, 1.004, others=-0.004)
     assert len(detector(tmp_path, outputs).detect(IMAGE)) == 1
 

@@ -41,5 +41,5 @@ def test_every_label_is_drawn() -> None:
         assert np.unique(patch.reshape(-1, 3), axis=0).shape[0] > 3  # background, text and antialiased pixels
 
 
-def test_a_label_too_large_for_its_image_is_drawn_all_the_same() -> None:
+def test_a_label_too_large_for_its_image_is_drawn_nevertheless() -> None:
     assert draw(np.zeros((6, 8, 3), np.uint8), found((0, 0, 8, 6))).any()

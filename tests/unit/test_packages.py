@@ -130,7 +130,7 @@ def test_bringup_depends_on_every_package_whose_nodes_it_starts() -> None:
         for path in bringup.glob("launch/*.xml")
         for element in ElementTree.parse(path).iter("node")
     }
-    assert started - dependencies(bringup) == {"rviz2"}, "rviz2 is for the desk, not for the camera's machine"
+    assert started - dependencies(bringup) == {"rviz2"}, "rviz2 belongs on a workstation, not on the camera's machine"
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.name)

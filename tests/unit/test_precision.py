@@ -354,7 +354,7 @@ def test_a_full_disk_does_not_fail_the_build(tmp_path: Path, monkeypatch: pytest
     assert "the disk is full" in reports[0]
 
 
-def test_auto_passes_over_a_back_end_whose_cache_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_skips_a_back_end_whose_cache_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> Runner:
         raise CacheError("the disk is full")
 
@@ -365,7 +365,7 @@ def test_auto_passes_over_a_back_end_whose_cache_fails(tmp_path: Path, monkeypat
 
 
 def test_a_wait_for_another_process_is_reported_and_can_be_cancelled(tmp_path: Path) -> None:
-    class GivenUp(Exception):
+    class LoadAbandoned(Exception):
         pass
 
     reports: list[str] = []
@@ -373,17 +373,17 @@ def test_a_wait_for_another_process_is_reported_and_can_be_cancelled(tmp_path: P
     def progress(text: str) -> None:
         reports.append(text)
         if len(reports) == 3:
-            raise GivenUp
+            raise LoadAbandoned
 
     make, artifact = Maker(), Artifact(tmp_path / "m.engine")
-    with cache.lock(tmp_path / "m.engine.lock"), pytest.raises(GivenUp):
+    with cache.lock(tmp_path / "m.engine.lock"), pytest.raises(LoadAbandoned):
         artifact.get(FACTS, make, progress=progress)
     assert make.count == 0
     assert "waiting for another process" in reports[0]
 
 
 def test_calibration_reports_progress_and_can_be_cancelled(tmp_path: Path) -> None:
-    class GivenUp(Exception):
+    class LoadAbandoned(Exception):
         pass
 
     reports: list[str] = []
@@ -391,12 +391,12 @@ def test_calibration_reports_progress_and_can_be_cancelled(tmp_path: Path) -> No
     def progress(text: str) -> None:
         reports.append(text)
         if "image 2 of" in text:
-            raise GivenUp
+            raise LoadAbandoned
 
     model = ModelFile.read(fetch())
     calibration = ImageCalibration(PHOTOS, open_family(model).spec)
     options = RunnerOptions(precision="int8", cache=tmp_path, calibration=calibration, progress=progress)
-    with pytest.raises(GivenUp):
+    with pytest.raises(LoadAbandoned):
         convert_precision(model, options, CPU)
     assert reports[-1] == f"calibrating int8: image 2 of {len(calibration)}"
 

@@ -169,7 +169,7 @@ def test_a_damaged_chunk_loses_only_itself(tmp_path: Path) -> None:
     assert recording.damage == "out.mcap: 1 of 3 chunks are damaged"
 
 
-def test_random_damage_gives_only_messages_or_an_error(tmp_path: Path) -> None:
+def test_random_damage_gives_messages_or_an_error_and_nothing_else(tmp_path: Path) -> None:
     path = made.write(tmp_path / "out.mcap", texts(50))
     whole, allowed = path.read_bytes(), set(content(texts(50)))
     chance = np.random.default_rng(3)
@@ -349,7 +349,7 @@ def test_a_recording_ends_at_its_share_of_the_disk(tmp_path: Path) -> None:
         assert reader.message_count == 30
 
 
-def test_messages_that_the_disk_is_too_slow_for_are_dropped_and_counted(tmp_path: Path) -> None:
+def test_messages_are_dropped_and_counted_if_the_disk_is_too_slow(tmp_path: Path) -> None:
     recorder = Recorder(RecorderSettings(min_free_megabytes=0.0, queue_megabytes=1.0))
     path = recorder.start(tmp_path / "bag")
     messages = made.image_messages(300)

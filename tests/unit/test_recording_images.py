@@ -250,7 +250,7 @@ def video_message(unit: bytes, stamp_ns: int, codec: str, kind: Topic) -> Messag
 
 
 @pytest.mark.parametrize("codec", ["h265", "h264"])
-def test_recorded_coded_video_is_stored_as_it_is_and_decoded(tmp_path: Path, codec: str) -> None:
+def test_recorded_coded_video_is_stored_unchanged_and_decoded(tmp_path: Path, codec: str) -> None:
     kind = Topic("/camera/video", "foxglove_msgs/msg/CompressedVideo", definition=VIDEO_DEFINITION)
     units = access_units(codec, 20)
     stamps = [made.START_NS + number * made.SECOND // 10 for number in range(20)]

@@ -140,7 +140,7 @@ def test_a_receiver_under_attack_shows_the_next_stream(key: str, monkeypatch: py
 
             fire()
         wait_until(lambda: sum(receiver.stats().errors.values()) > 0, what="the count")
-        wait_until(lambda: receiver.stats().state == "silent", what="the end of what seemed a stream")
+        wait_until(lambda: receiver.stats().state == "silent", what="the end of the apparent stream")
         if key:
             sender = Sender(SenderSettings(port=port, codec="h264", srtp_key=key))
             sender.start()
@@ -175,7 +175,7 @@ def test_a_sender_under_attack_continues() -> None:
 
             fire()
             out.sendto(rtcp.picture_loss_indication(1, sender._transmitter.ssrc), target)
-        wait_until(lambda: sender.stats().keyframe_requests > 0, what="an answer to the next good request")
+        wait_until(lambda: sender.stats().keyframe_requests > 0, what="a keyframe for the next valid request")
         sender.send(frame(1))
         wait_until(lambda: sender.stats().frames_sent == 2)
     finally:

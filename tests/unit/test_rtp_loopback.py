@@ -109,7 +109,7 @@ def test_a_decoder_that_is_too_slow_skips_to_keyframes(monkeypatch: pytest.Monke
         # Released, because on a slow machine too few frames arrive for any to be shed.
         receiver._decoder._pipeline._pipeline.element("brake").set_property("sleep-time", 0)
         shown = len(reader.seen)
-        wait_until(lambda: len(reader.seen) >= shown + 35, what="frames after those that waited")
+        wait_until(lambda: len(reader.seen) >= shown + 35, what="frames after the queued ones")
         assert receiver.stats().decoder_restarts == 0
     for stamp, index, _ in reader.seen:
         assert feed.stamps[stamp] % 256 == index
@@ -171,7 +171,7 @@ def test_another_codec_is_reported_and_never_shown(sent: str, read: str, name: s
     port = free_udp_port()
     with receiving(port, codec=read) as (receiver, reader), sending(port, codec=sent, mtu=200):
         pattern = rf"no {name} frame in \d+ packets: another codec, encrypted, or keyframes far apart\?"
-        wait_until(lambda: re.fullmatch(pattern, receiver.stats().problem), what="the word about the codec")
+        wait_until(lambda: re.fullmatch(pattern, receiver.stats().problem), what="the report about the codec")
         assert receiver.stats().state == "waiting"
     assert reader.seen == []
 

@@ -35,7 +35,7 @@ def test_the_group_of_a_session_description_is_joined(tmp_path: Path) -> None:
         wait_until(lambda: len(reader.seen) >= 5, what="frames sent to the group")
 
 
-def test_a_description_of_one_address_leaves_the_host_as_it_is(tmp_path: Path) -> None:
+def test_a_description_of_one_address_leaves_the_host_unchanged(tmp_path: Path) -> None:
     path = description(tmp_path, 5000, "192.0.2.7")
     assert Reception.of(ReceiverSettings(sdp_file=str(path))).settings.host == "0.0.0.0"
 
@@ -92,7 +92,7 @@ def test_an_ipv6_scope_is_kept() -> None:
         assert into.recv(10) == b"x"
 
 
-def test_an_interface_that_is_not_there_is_named_with_those_that_are() -> None:
+def test_the_error_for_a_missing_interface_lists_the_existing_ones() -> None:
     receiver = Receiver(ReceiverSettings(port=free_udp_port(), host=GROUP, interface="eth77"))
     with pytest.raises(SettingError, match=r"'interface' is 'eth77': .* it has .*lo"):
         receiver.start()

@@ -79,7 +79,7 @@ def test_an_address_of_another_machine_is_reported() -> None:
 
 
 @pytest.mark.parametrize("row", encoders.ENCODERS, ids=lambda row: row.element)
-def test_every_encoder_row_says_bitrate_and_keyframe_interval(row: encoders.Encoder) -> None:
+def test_every_encoder_row_sets_bitrate_and_keyframe_interval(row: encoders.Encoder) -> None:
     text = encoders.pipeline_text(row, EncoderRequest(3_000_000, 45, "extra=1"), 640, 480, 29.97)
     assert f"{row.element} name=encoder" in text
     assert "bitrate=3000" in text
@@ -90,6 +90,6 @@ def test_every_encoder_row_says_bitrate_and_keyframe_interval(row: encoders.Enco
 
 
 @pytest.mark.parametrize("text", ["udp://@:5000", "rtsp://camera/stream", "srt://1.2.3.4:5"])
-def test_receive_says_which_addresses_it_takes(text: str) -> None:
+def test_the_error_of_receive_names_the_accepted_addresses(text: str) -> None:
     with pytest.raises(SettingError, match=r"'stream' is .*: must be rtp://@:PORT, rtp://ADDRESS:PORT or an SDP file"):
         stream_settings(text)

@@ -72,7 +72,7 @@ def test_a_host_without_a_route_is_named_and_the_sender_continues() -> None:
     try:
         wait_until(lambda: made[0].stats().errors.get("Network is unreachable (192.0.2.1)"), what="the error")
         made[0].send(frame(1))
-        wait_until(lambda: made[0].stats().frames_sent == 2, what="the sender to go on")
+        wait_until(lambda: made[0].stats().frames_sent == 2, what="the sender to continue")
     finally:
         made[0].stop()
 

@@ -1,4 +1,4 @@
-"""Encrypted streams: nothing without the key, a clear message with a wrong one, foreign SRTP at either end."""
+"""Encrypted streams: no frames without the key, a clear error with a wrong one, foreign SRTP at either end."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def follow(receiver: Unprotector, stream: SrtpStream, first: int, clock: Clock, 
         if receiver.rtp(protected)[0] == clear:
             return count
         clock.now += 1 / 200
-    raise AssertionError(f"none of {most} packets was understood")
+    raise AssertionError(f"none of {most} packets could be decrypted")
 
 
 @pytest.mark.parametrize("missed", [40_000, 65_536 * 3, 65_536 * 50 + 17])
@@ -141,7 +141,7 @@ def test_stray_packets_are_cheap_and_do_not_disturb_a_stream(cipher: str) -> Non
                 receiver.rtp(packet.build(96, True, 1, 6, chance.randrange(1 << 32), chance.randbytes(50)))
             clock.now += 1 / 200
         else:
-            pytest.fail("the stream was not understood")
+            pytest.fail("the stream could not be decrypted")
 
 
 def test_replayed_packets_are_refused_while_the_stream_lives(cipher: str) -> None:
@@ -288,7 +288,7 @@ def test_gstreamers_srtp_interoperates_with_ours(ours_sends: bool, tmp_path: Pat
 
 
 class gst_launch:
-    """gst-launch-1.0 with this pipeline, ended on leaving."""
+    """gst-launch-1.0 with this pipeline; leaving the context ends it."""
 
     def __init__(self, text: str) -> None:
         self._process = subprocess.Popen(["gst-launch-1.0", "-q", *text.split()], start_new_session=True)

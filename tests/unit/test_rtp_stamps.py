@@ -109,7 +109,7 @@ def test_published_stamps_run_at_half_speed_until_a_better_source_is_reached() -
     assert source[-1] == "rtcp"
 
 
-def test_capture_times_of_the_extension_are_published_as_they_are() -> None:
+def test_capture_times_of_the_extension_are_published_unchanged() -> None:
     published = PublishedStamps()
     sent = [NOW, NOW + INTERVAL, NOW - 60 * SECOND, NOW - 60 * SECOND + INTERVAL]
     assert [published.next(Stamp(ns, "ntp64"), index, 1) for index, ns in enumerate(sent)] == sent

@@ -195,7 +195,7 @@ def test_a_machine_that_sets_no_home_is_set_up(clone: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_an_error_between_two_steps_is_no_error_of_the_step_before(clone: Path) -> None:
+def test_an_error_between_two_steps_is_not_reported_as_one_of_the_previous_step(clone: Path) -> None:
     script = clone / "scripts" / "setup"
     script.write_text(script.read_text().replace("cache=${EDGECAM_CACHE", "cache=$NOWHERE${EDGECAM_CACHE"))
     done = run(clone, "setup", "nothing")

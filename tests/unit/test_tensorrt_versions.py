@@ -17,7 +17,7 @@ def test_calls_to_tensorrt_match_its_bindings(version: str, tmp_path: Path) -> N
     try:
         real = bindings(version)
     except BindingsUnavailable as reason:
-        pytest.skip(f"the bindings of {version} cannot be had: {reason}")
+        pytest.skip(f"the bindings of {version} are not available: {reason}")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "addopts=", str(CALLS)]
     reported = subprocess.run(
         [*command, f"--basetemp={tmp_path / 'reported'}"],

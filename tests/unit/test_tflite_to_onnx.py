@@ -126,7 +126,7 @@ def test_an_unknown_operator_is_named() -> None:
         convert(ssd.bytes(), labels=NAMES)
 
 
-def test_a_network_that_is_no_detector_is_refused() -> None:
+def test_a_network_that_is_not_a_detector_is_refused() -> None:
     ssd = TinySsd()
     ssd.ops.pop()
     with pytest.raises(ModelError, match="the last operator is LOGISTIC"):

@@ -62,7 +62,7 @@ def test_an_object_hidden_while_passing_keeps_its_number() -> None:
         assert last == (("1",) if hidden else ("1", "2")), number
 
 
-def test_a_number_is_never_given_twice() -> None:
+def test_a_number_is_never_reused() -> None:
     tracker = Tracker(patience=0.1)
     seen = [track(tracker, found((100.0 * (number // 6), 50)), number)[0] for number in range(1, 60)]
     runs = [one for number, one in enumerate(seen) if one and one not in seen[max(0, number - 1) : number]]
@@ -94,7 +94,7 @@ def test_dropped_images_do_not_lose_tracks() -> None:
     assert last == ("1",)
 
 
-def test_a_doubtful_detection_continues_a_track_but_starts_none() -> None:
+def test_a_low_score_continues_a_track_but_starts_none() -> None:
     tracker = Tracker()
     for number in range(1, 5):
         track(tracker, found((50, 50)), number)

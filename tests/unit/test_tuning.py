@@ -94,7 +94,7 @@ def test_measurements_are_kept_and_used(tmp_path: Path, monkeypatch: pytest.Monk
     assert stored_choice(Plan.read(given), given) is None
 
 
-def test_a_kept_choice_that_cannot_be_loaded_any_more_is_passed_over(tmp_path: Path) -> None:
+def test_a_stored_choice_that_no_longer_loads_is_skipped(tmp_path: Path) -> None:
     given = settings(color_detector(tmp_path / "m.onnx"), tmp_path / "engines")
     artifact, facts = tuning._record(Plan.read(given), given)
     artifact.put(facts, json.dumps({"best": {**vars_of(choice(1, 1)), "precision": "int8"}}).encode())
@@ -138,7 +138,7 @@ def test_the_command_measures_and_lists(tmp_path: Path, capsys: pytest.CaptureFi
     assert "nothing to choose" in capsys.readouterr().err
 
 
-def test_tracks_survive_when_the_same_model_runs_another_way(tmp_path: Path) -> None:
+def test_tracks_survive_a_change_of_back_end_for_the_same_model(tmp_path: Path) -> None:
     path = color_detector(tmp_path / "m.onnx")
     one, same = (Detector.open(settings(path, tmp_path, track=True)) for _ in range(2))
     other = Detector.open(settings(color_detector(tmp_path / "n.onnx", metadata={"x": 1}), tmp_path, track=True))

@@ -65,7 +65,7 @@ def test_held_frames_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> No
     one.add_frame(frame(0), 0.0)
     for n in range(1, 11):
         one.add_frame(frame(n), 0.01)
-    assert one.add_detections(7, BOX, 0.02) is None, "thrown away to stay within the budget"
+    assert one.add_detections(7, BOX, 0.02) is None, "discarded to stay within the budget"
     assert one.add_detections(8, BOX, 0.02).frame.stamp_ns == 8
 
 

@@ -122,7 +122,7 @@ def test_no_http_request_ends_the_server(
 
 @QUICK
 @given(MESSAGES.filter(lambda one: isinstance(one["type"], str)))
-def test_only_what_is_on_offer_gets_through(message: dict[str, Any]) -> None:
+def test_only_offered_requests_are_granted(message: dict[str, Any]) -> None:
     try:
         kind, camera, value = checked(message, 2)
     except EdgecamError:

@@ -53,7 +53,7 @@ async def first_frames(socket_: aiohttp.ClientWebSocketResponse, count: int) -> 
     return frames
 
 
-async def test_every_file_of_the_page_is_served_and_nothing_comes_from_elsewhere(served: Served) -> None:
+async def test_every_file_of_the_page_is_served_and_nothing_comes_from_another_host(served: Served) -> None:
     assert {path.name for path in PAGE.iterdir()} == {*PAGE_FILES, TOKEN_PAGE}
     for name, kind in PAGE_FILES.items():
         status, body, headers = await get(served, "/" if name == "index.html" else f"/page/{name}")
@@ -258,7 +258,7 @@ def test_connections_are_counted_per_ipv4_address_or_ipv6_network(address: str, 
     assert connections.network(address) == counted
 
 
-def test_the_printed_address_can_be_opened_from_elsewhere() -> None:
+def test_the_printed_address_can_be_opened_from_another_machine() -> None:
     own = outward_address("0.0.0.0")
     with Served(host="0.0.0.0", token="secret") as served:
         assert served.server.url == f"http://{own}:{served.server.port}/?token=secret"
@@ -353,7 +353,7 @@ async def test_a_link_on_another_web_site_opens_the_page_and_our_own_requests_pa
     assert (await get(served, "/api/status", headers={"Sec-Fetch-Site": "none"}))[0] == 200
 
 
-async def test_every_response_says_that_no_other_site_may_use_it(served: Served) -> None:
+async def test_every_response_forbids_its_use_by_other_sites(served: Served) -> None:
     for path in ("/", "/page/main.js", "/api/status", "/snapshot.jpg", "/nothing", "/snapshot.jpg?camera=99"):
         assert (await get(served, path))[2]["Cross-Origin-Resource-Policy"] == "same-origin", path
 
@@ -444,7 +444,7 @@ async def test_two_viewers_of_one_machine_keep_their_tokens_apart() -> None:
                 assert (await session.get(f"{served.base}/api/status")).status == 200
 
 
-def test_a_token_is_made_up_for_public_addresses_only() -> None:
+def test_a_token_is_generated_for_public_addresses_only() -> None:
     assert Access("127.0.0.1", "").token == ""
     assert Access("::1", "").token == ""
     one, other = Access("0.0.0.0", ""), Access("0.0.0.0", "")
@@ -515,7 +515,7 @@ def test_stopping_frees_the_port_and_the_loop_when_a_handler_is_stuck() -> None:
             socket.create_connection(("127.0.0.1", port), 20)
         assert served.faults.count == 1
         assert "web server's stop" in served.log[0]
-        assert took < 5, "it must not wait for what is stuck"
+        assert took < 5, "it must not wait for the stuck handler"
         served.server.stop = lambda: None  # type: ignore[method-assign]
 
 

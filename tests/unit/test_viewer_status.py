@@ -30,7 +30,7 @@ def test_stages_and_losses_of_one_namespace() -> None:
     assert facts["recording"] == "7 frames"
 
 
-def test_a_silent_stage_is_no_stage() -> None:
+def test_a_stage_without_frames_is_left_out() -> None:
     assert stage_facts([node("camera/detector", "stale", fps="25")], "camera") == {
         "stages": {}, "losses": {}, "bitrates": {}, "recording": "",
     }  # fmt: skip

@@ -108,7 +108,7 @@ def test_filters(timeline: TimelineServer) -> None:
 
 
 @pytest.mark.parametrize("query", ["before=x", "since=-1", "until=1e9", "before=" + "9" * 400, "since=٣"])
-def test_bounds_that_are_no_numbers_are_refused(timeline: TimelineServer, query: str) -> None:
+def test_bounds_that_are_not_numbers_are_refused(timeline: TimelineServer, query: str) -> None:
     status, body, _ = timeline.get(f"/events/list?{quote(query, safe='=')}")
     assert status == 400
     assert query.partition("=")[0] in body["error"]

@@ -42,7 +42,7 @@ def test_detections_keep_their_order_and_labels() -> None:
     assert found_list(found) == [["dög", 0.912, 1.3, 2.0, 30.0, 40.0, "12"], ["cat", 0.5, 5.0, 6.0, 7.0, 8.0, "13"]]
 
 
-def test_numbers_that_json_does_not_know_and_too_many_boxes_are_left_out() -> None:
+def test_numbers_that_json_lacks_and_excess_boxes_are_left_out() -> None:
     good, nan, inf = (1.0, 2.0, 3.0, 4.0), (1.0, float("nan"), 3.0, 4.0), (1.0, 2.0, float("inf"), 4.0)
     found = found_list([
         Detection("a", 0, 0.5, nan), Detection("b", 0, 0.5, inf), Detection("c", 0, float("nan"), good),

@@ -87,7 +87,7 @@ def closed_port() -> str:
         return f"http://127.0.0.1:{httpd.server_port}/tiny.tflite"
 
 
-def test_the_first_call_makes_everything_and_the_second_makes_no_request(server: ModelServer, tmp_path: Path) -> None:
+def test_the_first_call_creates_the_files_and_the_second_makes_no_request(server: ModelServer, tmp_path: Path) -> None:
     path = zoo.fetch_model(tiny(server.url), tmp_path)
     facts = json.loads(path.with_suffix(".json").read_text())
     assert facts["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
@@ -163,7 +163,7 @@ def _fetch_in_process(model: ZooModel, cache: Path) -> str:
     return hashlib.sha256(zoo.fetch_model(model, cache).read_bytes()).hexdigest()
 
 
-def test_processes_that_ask_at_once_share_one_download(server: ModelServer, tmp_path: Path) -> None:
+def test_concurrent_processes_share_one_download(server: ModelServer, tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     with context.Pool(4) as pool:
         results = pool.starmap(_fetch_in_process, [(tiny(server.url), tmp_path)] * 8)
@@ -252,7 +252,7 @@ def default_model() -> Path:
     return zoo.fetch()
 
 
-def test_the_default_model_is_what_the_contract_says(default_model: Path) -> None:
+def test_the_default_model_fulfils_the_contract(default_model: Path) -> None:
     model = onnx.load(default_model)
     onnx.checker.check_model(model, full_check=True)
     shapes = {

@@ -20,7 +20,7 @@ from edgecam_ros.starting import load_gstreamer, start
 
 
 def camera() -> int:
-    return start("edgecam_camera.node", beside=load_gstreamer)
+    return start("edgecam_camera.node", parallel=load_gstreamer)
 
 
 def cameras() -> int:

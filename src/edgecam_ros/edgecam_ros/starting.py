@@ -40,10 +40,10 @@ def apply_profile(environment: MutableMapping[str, str]) -> None:
         environment[profile_variable(environment.get("ROS_DISTRO", ""))] = path
 
 
-def start(module: str, beside: Callable[[], object] | None = None) -> int:
-    """Import the module and return the result of its ``main``; ``beside`` runs in a thread from the beginning.
+def start(module: str, parallel: Callable[[], object] | None = None) -> int:
+    """Import the module and return the result of its ``main``; ``parallel`` runs in a thread from the beginning.
 
-    ``beside`` loads what ``main`` will load, too, and reports there what fails: its exceptions are discarded.
+    ``parallel`` loads what ``main`` needs anyway. Its exceptions are discarded, because ``main`` reports them.
 
     Until ``main`` installs its handlers, SIGINT and SIGTERM end the process with exit code 0; there is nothing to
     clean up before. The executables start with both signals blocked (setup.cfg), because a signal during Python's
@@ -54,13 +54,13 @@ def start(module: str, beside: Callable[[], object] | None = None) -> int:
     for number in ending:
         signal.signal(number, lambda _number, _frame: os._exit(0))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ending)
-    if beside is not None:
-        threading.Thread(target=_tried, args=(beside,), name="beside", daemon=True).start()
+    if parallel is not None:
+        threading.Thread(target=_tried, args=(parallel,), name="parallel", daemon=True).start()
     return int(imported(module).main())
 
 
 def load_gstreamer() -> None:
-    """For ``start``'s ``beside``: GStreamer reads its registry while Python imports."""
+    """For ``start``'s ``parallel``: GStreamer reads its registry while Python imports."""
     from edgecam_core.media import binding
 
     binding.load()

@@ -20,8 +20,8 @@ from edgecam_ros.starting import load_gstreamer, start
 
 
 def sender() -> int:
-    return start("edgecam_rtp.sender_node", beside=load_gstreamer)
+    return start("edgecam_rtp.sender_node", parallel=load_gstreamer)
 
 
 def receiver() -> int:
-    return start("edgecam_rtp.receiver_node", beside=load_gstreamer)
+    return start("edgecam_rtp.receiver_node", parallel=load_gstreamer)
