@@ -46,6 +46,7 @@ OWNERS = {
     "unit/test_planted*": REPOSITORY,
     "unit/test_release*": REPOSITORY,
     "unit/test_ros2cli*": REPOSITORY,
+    "unit/test_hard_runs*": REPOSITORY,
     "unit/test_run_parts*": REPOSITORY,
     "unit/test_setup*": REPOSITORY,
     "unit/*": "edgecam_core",
