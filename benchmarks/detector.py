@@ -78,7 +78,7 @@ def probe(cameras: tuple[str, ...], rate: float, others: int = 0, precision: str
         for _ in range(others):
             stack.enter_context(process([sys.executable, "-c", "while True: pass"], env))
         stack.enter_context(process(node, env))
-        # A process of its own: the probe must not wait while it sends, or it would measure itself.
+        # A separate process: the probe must not wait while it sends, or it would measure itself.
         stack.enter_context(process(peer("camera_frames", rate, *cameras), env))
         done = subprocess.run(
             peer("detector_probe", SECONDS, *cameras),

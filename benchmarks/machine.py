@@ -10,14 +10,14 @@ from pathlib import Path
 
 BUSY_LIMIT = 0.1  # results are not published if a larger share of the CPUs was busy with other work
 
-# What INT8 and FP32 networks gain most from, by the flag of /proc/cpuinfo, best first.
+# The instruction sets that speed up INT8 and FP32 networks most, by their flag in /proc/cpuinfo, best first.
 VECTORS = {"avx512_vnni": "AVX-512 VNNI", "avx512f": "AVX-512", "avx_vnni": "AVX-VNNI", "avx2": "AVX2"}
 
 
 def name() -> str:
     """The machine's name in the results: CPU, cores and memory; ``EDGECAM_MACHINE`` overrides it.
 
-    The model alone does not tell: virtual machines call processors with and without AVX-512 the same.
+    The model alone is ambiguous: virtual machines give processors with and without AVX-512 the same name.
     """
     cpu = next((line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), "?")
     flags = next((line.split() for line in _lines("/proc/cpuinfo") if line.startswith("flags")), [])

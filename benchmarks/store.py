@@ -1,6 +1,6 @@
 """Results on disk: the published ones and the current run, in the same format.
 
-    {"machines": {name: facts}, "rows": {name: a Result}, "pending": [names still to be measured],
+    {"machines": {name: facts}, "rows": {name: a RowResult}, "pending": [names still to be measured],
      "tables": {name: a table that `make bench` does not measure}}
 
 Each row names its machine and its date, so one file can contain rows of different runs.

@@ -1,4 +1,4 @@
-"""The files of the repository, also where it was downloaded without git."""
+"""Lists the files of the repository, also of a download without git."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from checkout import ROOT, files
 
 FOLDERS = ("src", "underlay", "benchmarks", "scripts", "examples", "tests")
-# The reason is for the reader.
+# Name -> the reason, for readers.
 ALLOWED = {
     "TestEnd": "launch_testing: each launch test has its checks after shutdown under this name",
 }

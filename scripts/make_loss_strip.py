@@ -2,7 +2,7 @@
 """Creates docs/images/loss.jpg: the frames of two receivers at 5 % packet loss.
 
 The demo's clip is sent twice at the same time, by a bare GStreamer pipeline and by edgecam's sender, each through a
-relay that drops packets at random. At the same moments the newest frame of either receiver is kept, as it is.
+relay that drops packets at random. At the same moments the newest frame of each receiver is kept unchanged.
 Needs what `make setup` installs:
 
     source install/setup.bash && python3 scripts/make_loss_strip.py

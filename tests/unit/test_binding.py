@@ -14,14 +14,14 @@ if sys.argv[1] == "PyGObject alone":
     sys.modules["gi.overrides.Gst"] = None
 import numpy as np
 from edgecam_core.media.binding import load
-from edgecam_core.media.samples import Sample, buffer_of
+from edgecam_core.media.samples import MappedSample, buffer_of
 
 gst = load()
 sent = np.random.default_rng(1).integers(0, 256, (48, 64), np.uint8)
 buffer = buffer_of(sent)
 buffer.pts = 40_000_000
 caps = gst.Caps.from_string("video/x-raw,format=GRAY8,width=64,height=48,framerate=25/1")
-with Sample(gst.MappedSample.new(buffer, caps, None, None)) as sample:
+with MappedSample(gst.MappedSample.new(buffer, caps, None, None)) as sample:
     assert (sample.width, sample.height, sample.format, sample.pts_ns) == (64, 48, "GRAY8", 40_000_000)
     assert np.array_equal(sample.data.reshape(48, 64), sent)
 print("equal")

@@ -48,7 +48,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
 
 @dataclass(frozen=True)
 class Version:
-    """One stored version; ``facts`` is the content of model.json, ``current``: it is deployed."""
+    """One stored version; ``facts`` is the content of model.json; ``current`` is true for the deployed version."""
 
     name: str
     number: int
@@ -120,7 +120,7 @@ class ModelStore:
         """The ONNX file of ``store:NAME`` (the deployed version) or ``store:NAME@VERSION``.
 
         Raises:
-            ModelError: no such version, or its files are not those that were stored.
+            ModelError: no such version, or its files have changed since they were stored.
         """
         name, _, number = text.removeprefix(SCHEME).partition("@")
         if number and not number.isdecimal():
@@ -163,7 +163,7 @@ class ModelStore:
 
         Raises:
             ModelError: invalid model name, or the file is not an ONNX model.
-            CacheError: the store cannot be written; nothing of the version remains.
+            CacheError: the store cannot be written; the incomplete version has been removed.
         """
         check_name(name)
         model = ModelFile.read(model_path)
@@ -198,7 +198,7 @@ class ModelStore:
         """Deploy a version (None: the newest); running detectors that follow the model load it.
 
         Raises:
-            ModelError: no such version, or its files are not those that were stored; ``current`` does not change.
+            ModelError: no such version, or its files have changed since they were stored; ``current`` does not change.
             CacheError: the store cannot be written.
         """
         if number is None:
