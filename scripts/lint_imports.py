@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Check the import direction that CONTRIBUTING.md describes, and refuse circular imports.
 
-Imports inside functions count, because they only hide a circle. Imports under ``if TYPE_CHECKING`` never run and do not count.
+Imports inside functions count, because they only hide a circle. Imports under ``if TYPE_CHECKING`` do not: they
+never run.
 """
 
 from __future__ import annotations

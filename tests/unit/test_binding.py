@@ -21,7 +21,7 @@ sent = np.random.default_rng(1).integers(0, 256, (48, 64), np.uint8)
 buffer = buffer_of(sent)
 buffer.pts = 40_000_000
 caps = gst.Caps.from_string("video/x-raw,format=GRAY8,width=64,height=48,framerate=25/1")
-with MappedSample(gst.MappedSample.new(buffer, caps, None, None)) as sample:
+with MappedSample(gst.Sample.new(buffer, caps, None, None)) as sample:
     assert (sample.width, sample.height, sample.format, sample.pts_ns) == (64, 48, "GRAY8", 40_000_000)
     assert np.array_equal(sample.data.reshape(48, 64), sent)
 print("equal")

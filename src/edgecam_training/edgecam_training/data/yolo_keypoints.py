@@ -21,11 +21,11 @@ from pathlib import Path
 
 from edgecam_training.errors import DatasetError
 
-_MIN_LINES = 5  # lines; fewer prove nothing
+_MIN_LINES = 5  # fewer lines prove nothing
 
 
 class Outlines:
-    """Looks at lines that are read as polygons: with keypoints after a box, all would be wrong."""
+    """Examines lines that are read as polygons, which would be wrong for boxes with keypoints."""
 
     def __init__(self) -> None:
         self._lengths: set[int] = set()
@@ -46,7 +46,7 @@ class Outlines:
 
 
 def _is_box_with_points(values: Sequence[float]) -> bool:
-    """Whether the first four numbers are a box that holds all other points; a point that is not seen is 0 0."""
+    """Whether the first four numbers are a box that holds all other points; an invisible point is 0 0."""
     x, y, width, height = values[:4]
     if len(values) == 8 and all(abs(values[i] + values[i + 4] - values[i + 2] - values[i + 6]) < 0.01 for i in (0, 1)):
         return False  # the corners of a rotated box
