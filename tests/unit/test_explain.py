@@ -12,7 +12,7 @@ from edgecam_core.explain.describe import MISSING, describe
 from edgecam_core.explain.graph import Link, PipelineGraph, from_text, has_effects, possible
 from edgecam_core.explain.tokens import tokens
 
-JETSON = (
+PASTED = (
     "gst-launch-1.0 v4l2src device=/dev/video0 ! video/x-raw, framerate=30/1 ! videoconvert "
     "! agingtv scratch-lines=10 ! videoconvert ! xvimagesink sync=false"
 )
@@ -23,8 +23,8 @@ JETSON = (
 )
 
 
-def test_a_jetson_pipeline_is_cut_into_its_tokens() -> None:
-    kinds = [(token.kind, token.text) for token in tokens(JETSON) if token.kind != "link"]
+def test_a_pasted_pipeline_is_cut_into_its_tokens() -> None:
+    kinds = [(token.kind, token.text) for token in tokens(PASTED) if token.kind != "link"]
     assert kinds == [
         ("element", "v4l2src"), ("property", "device=/dev/video0"), ("caps", "video/x-raw, framerate=30/1"),
         ("element", "videoconvert"), ("element", "agingtv"), ("property", "scratch-lines=10"),
@@ -49,7 +49,7 @@ def test_quotes_branches_and_lists(text: str, kinds: list[str]) -> None:
 
 
 def test_each_part_is_described() -> None:
-    rows = {row.text: (row.kind, row.detail) for row in describe(JETSON).rows}
+    rows = {row.text: (row.kind, row.detail) for row in describe(PASTED).rows}
     assert rows["v4l2src"][0] == "element"
     assert rows["v4l2src"][1].startswith("source (Source/Video)")
     assert rows["agingtv"][1].startswith("effect filter")
@@ -123,7 +123,7 @@ def test_the_command_prints_the_table_and_writes_the_graph(tmp_path: Path, capsy
     assert re.search(r"videotestsrc +element +source", out)
     assert re.search(r"--> .*width=64", out)
     assert "digraph" in dot.read_text()
-    assert main(["explain", JETSON.replace("xvimagesink", "nosuchsink"), "--dot", str(dot)]) == 1
+    assert main(["explain", PASTED.replace("xvimagesink", "nosuchsink"), "--dot", str(dot)]) == 1
     assert '"videoconvert" -> "nosuchsink"' in dot.read_text()
 
 

@@ -66,7 +66,7 @@ class CollectorNode(EdgecamNode[CollectorNodeSettings]):
     def start(self) -> None:
         if self._collector is None:
             return
-        if not self.neighbours:  # a process of its own
+        if not self.neighbours:  # a separate process
             lower_session_priority(_NICENESS)
         self._cameras = [
             CollectorSubscriptions(

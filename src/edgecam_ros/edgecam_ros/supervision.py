@@ -76,7 +76,7 @@ class SupervisedNode:
         return super().create_subscription(message_type, topic, callback, *rest, **named)  # type: ignore[misc]
 
     def create_timer(self, period: float, callback: Any, group: Any = None, clock: Any = None, **named: Any) -> Any:
-        """Without a clock of its own a timer takes the steady clock: the node's stands still while ``use_sim_time`` is
+        """Unless a clock is given, a timer uses the steady clock: the node's clock stops while ``use_sim_time`` is
         set and no /clock arrives, and the node would neither start nor report."""
         clock = clock or Clock(clock_type=ClockType.STEADY_TIME)
         return super().create_timer(period, self.supervised(callback), group, clock, **named)  # type: ignore[misc]

@@ -143,7 +143,7 @@ class Labelling:
             try:
                 collection.stored_image(frame)
             except CollectionError as error:
-                problem = f"{error}. Skip it to go on"
+                problem = f"{error}. Skip it to continue"
             return {"frame": asdict(frame), "review": asdict(review) if review else None, "problem": problem}
 
         return web.json_response(await self._on_disk(read))

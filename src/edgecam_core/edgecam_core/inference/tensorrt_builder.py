@@ -95,7 +95,7 @@ def build_engine(api: TensorRt, model: ModelFile, recipe: Recipe, progress: Prog
     plan = builder.build_serialized_network(network, config)
     if monitor is not None and monitor.cancelled is not None:
         raise monitor.cancelled
-    if calibrated and recipe.calibrator.failed is not None:  # TensorRT would go on with fewer images
+    if calibrated and recipe.calibrator.failed is not None:  # TensorRT would continue with fewer images
         raise recipe.calibrator.failed
     if plan is None:
         raise ModelError(f"{api} cannot build {model.path}: {logger.text()}")

@@ -151,7 +151,7 @@ class NetworkTrainer:
     # -- training ------------------------------------------------------------------------------------------
 
     def train(self) -> tuple[bytes | None, dict[str, Any]]:
-        """The trained model without facts of its own, None if no round was better; and facts for the report. Blocks.
+        """The trained model without metadata (None if no round was better), and facts for the report. Blocks.
 
         Raises:
             TrainingError: the loss is not finite.
