@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from edgecam_core.events.clips import CodedFrame
-from edgecam_core.events.engine import Engine
+from edgecam_core.events.engine import EventEngine
 from edgecam_core.events.keeper import Keeper
 from edgecam_core.events.settings import EventsSettings
 from edgecam_core.models.tracker import Tracker
@@ -69,7 +69,7 @@ def found(number: int) -> list[Detection]:
 
 def rules_cost() -> float:
     """Milliseconds of CPU time per frame."""
-    engine = Engine(EventsSettings.from_mapping(_SETTINGS))
+    engine = EventEngine(EventsSettings.from_mapping(_SETTINGS))
     frames = [found(number) for number in range(FRAMES)]
     cpu, count = time.process_time(), 0
     for number, one in enumerate(frames):
@@ -105,7 +105,7 @@ def keeping_cost() -> float:
     ]
     with tempfile.TemporaryDirectory() as folder:
         settings = EventsSettings.from_mapping({**_SETTINGS, "events_directory": folder, "buffer_megabytes": 200.0})
-        keeper, engine = Keeper(settings), Engine(settings)
+        keeper, engine = Keeper(settings), EventEngine(settings)
         begin, cpu = time.monotonic(), time.process_time()
         for number in range(FRAMES):
             time.sleep(max(0.0, begin + number / RATE - time.monotonic()))

@@ -18,7 +18,7 @@ from edgecam_core.events.clips import jpeg_frames
 from edgecam_core.events.index import EventIndex
 from edgecam_core.media import gst, nal
 from edgecam_core.media.codecs import codec
-from edgecam_core.recording import images
+from edgecam_core.recording import image_messages
 from edgecam_core.recording.reader import open_recording
 from edgecam_core.types import Frame
 from edgecam_events.node import EventsNode
@@ -109,7 +109,7 @@ def test_the_stream_is_recorded_as_it_is_and_replayed(peer: Peer, tmp_path: Path
             wait_until(lambda: recorder._recorder and recorder._recorder.messages > 25, what="recorded access units")
             path = Path(peer.call(SetBool, "/camera/recorder/record", SetBool.Request(data=False)).message)
         stored = list(open_recording(path).messages())
-        units = [images.video(one.data) for one in stored]
+        units = [image_messages.video(one.data) for one in stored]
         wait_until(
             lambda: published and ns_from_stamp(published[-1].timestamp) >= units[-1].stamp_ns, what="the last of them"
         )

@@ -12,7 +12,7 @@ from axe import accessible, needs_axe, theme
 from chromium import Page, chromium, executable
 from edgecam_core.collect.collection import Collection
 from edgecam_core.collect.records import REVIEWED, SKIPPED
-from edgecam_viewer.faults import FaultLog
+from edgecam_viewer.fault_log import FaultLog
 from edgecam_viewer.hub import Hub
 from edgecam_viewer.server import WebServer
 from edgecam_viewer.settings import ViewerSettings

@@ -27,8 +27,8 @@ from edgecam_core.inference.runner import RunnerOptions, TensorSpec
 from edgecam_core.inference.tensorrt_api import TensorRt, import_tensorrt
 from edgecam_core.inference.tensorrt_builder import collecting_logger
 from edgecam_core.inference.tensorrt_runner import TensorRtRunner, ensure_engine
-from edgecam_core.models.calibration import ImageCalibration
 from edgecam_core.models.family import open_family
+from edgecam_core.models.image_calibration import ImageCalibration
 from tiny_models import color_detector
 from trt_checked import Checked, Misuse, Module
 

@@ -16,10 +16,10 @@ from edgecam_core.inference.runner import RunnerOptions
 from edgecam_core.inference.tensorrt_api import import_tensorrt
 from edgecam_core.inference.tensorrt_builder import Recipe, build_engine
 from edgecam_core.inference.tensorrt_runner import ensure_engine
-from edgecam_core.models.calibration import ImageCalibration
 from edgecam_core.models.detector import Detector
 from edgecam_core.models.detector_settings import DetectorSettings
 from edgecam_core.models.family import open_family
+from edgecam_core.models.image_calibration import ImageCalibration
 from edgecam_training.cli.export import run as run_export
 from edgecam_training.data.checks import read_image
 from edgecam_training.data.dataset import Dataset, Sample

@@ -10,8 +10,8 @@ from pathlib import Path
 import cv2
 import pytest
 from clips import make_clip
-from edgecam_core.camera import record
-from edgecam_core.camera.record import RecordSettings, VideoRecorder, pipeline_text
+from edgecam_core.camera import video_recorder
+from edgecam_core.camera.video_recorder import RecordSettings, VideoRecorder, pipeline_text
 from edgecam_core.errors import SettingError
 from edgecam_core.media import gst
 from full_disk import files_of_at_most
@@ -122,7 +122,7 @@ def test_after_a_dropped_coded_frame_recording_resumes_at_a_keyframe(
     def push(sample: gst.MappedSample) -> None:
         nonlocal count
         # No disk here is slow enough for the real limit, so it is 0 for two frames between keyframes.
-        monkeypatch.setattr(record, "_WAITING_CODED", -1 if count in (16, 17) else 64_000_000)
+        monkeypatch.setattr(video_recorder, "_WAITING_CODED", -1 if count in (16, 17) else 64_000_000)
         recorder.push(sample)
         count += 1
 
@@ -135,13 +135,13 @@ def test_after_a_dropped_coded_frame_recording_resumes_at_a_keyframe(
 
 
 def test_completing_a_file_does_not_delay_the_camera(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    disk, finish = threading.Event(), record._Run.finish
+    disk, finish = threading.Event(), video_recorder._Run.finish
 
-    def slow(run: record._Run) -> None:
+    def slow(run: video_recorder._Run) -> None:
         disk.wait(120)
         finish(run)
 
-    monkeypatch.setattr(record._Run, "finish", slow)
+    monkeypatch.setattr(video_recorder._Run, "finish", slow)
     recorder = VideoRecorder(RecordSettings(tmp_path, "camera"))
     for width in (64, 96):  # another size starts another file
         size = f"video/x-raw,format=I420,width={width},height=48,framerate=30/1"

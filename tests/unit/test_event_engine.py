@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable
 
 import pytest
-from edgecam_core.events.engine import Engine, new_id
+from edgecam_core.events.engine import EventEngine, new_id
 from edgecam_core.events.event import BEGIN, BETTER, END, Event
 from edgecam_core.events.settings import EventsSettings
 from edgecam_core.types import Detection
@@ -31,7 +31,7 @@ class EngineScene:
 
     def __init__(self, *rules: str, **settings: object) -> None:
         values = {"zones": ZONES, "lines": LINES, "rules": rules, "lost_after": 0.5, **settings}
-        self.engine = Engine(EventsSettings.from_mapping(values))
+        self.engine = EventEngine(EventsSettings.from_mapping(values))
         self.stamp = START
         self.events: list[tuple[int, str]] = []
         self.full: list[Event] = []
@@ -282,7 +282,7 @@ _RULES = (
 def test_every_event_begins_once_and_ends_once(frames: list[tuple[int, list[tuple[float, float, str, str]]]]) -> None:
     values = {"zones": ZONES, "lines": LINES, "rules": _RULES, "max_gap": 2.0}
     numbers = itertools.count()
-    engine = Engine(EventsSettings.from_mapping(values), lambda rule, stamp: f"{rule}-{next(numbers)}")
+    engine = EventEngine(EventsSettings.from_mapping(values), lambda rule, stamp: f"{rule}-{next(numbers)}")
     events, stamp = [], START
     for step, found in frames:
         stamp += step

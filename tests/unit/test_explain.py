@@ -9,7 +9,7 @@ import pytest
 from edgecam_core.cli.main import main
 from edgecam_core.explain import jetson
 from edgecam_core.explain.describe import MISSING, describe
-from edgecam_core.explain.graph import Link, PipelineGraph, from_text, has_effects, possible
+from edgecam_core.explain.pipeline_graph import Link, PipelineGraph, from_text, has_effects, possible
 from edgecam_core.explain.tokens import tokens
 
 PASTED = (

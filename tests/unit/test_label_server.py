@@ -19,7 +19,7 @@ import pytest
 from edgecam_core.collect.collection import Collection
 from edgecam_core.collect.records import Box, KeptFrame
 from edgecam_core.errors import EdgecamError
-from edgecam_viewer.faults import FaultLog
+from edgecam_viewer.fault_log import FaultLog
 from edgecam_viewer.hub import Hub
 from edgecam_viewer.server import WebServer
 from edgecam_viewer.settings import ViewerSettings

@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 import recordings as made
 from edgecam_core.cache import lock, write
-from edgecam_core.camera import calibration, record
-from edgecam_core.camera.record import RecordSettings, VideoRecorder
+from edgecam_core.camera import calibration, video_recorder
+from edgecam_core.camera.video_recorder import RecordSettings, VideoRecorder
 from edgecam_core.collect.collection import Collection
 from edgecam_core.collect.records import KeptFrame
 from edgecam_core.errors import EdgecamError
@@ -70,7 +70,7 @@ def _waiting(recorder: VideoRecorder) -> int:
 
 
 def write_camera_snapshot(folder: Path) -> None:
-    files = pytest.importorskip("edgecam_camera.files")  # needs ROS 2
+    files = pytest.importorskip("edgecam_camera.file_services")  # needs ROS 2
     files.write_snapshot(folder / "s.png", Frame.from_array(PIXELS, "bgr8", 1, ""), 90)
 
 
@@ -136,7 +136,7 @@ def _clock_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = SimpleNamespace(
         time=lambda: 1.7e9, strftime=time.strftime, localtime=time.localtime, monotonic=time.monotonic
     )
-    monkeypatch.setattr(record, "time", clock)
+    monkeypatch.setattr(video_recorder, "time", clock)
 
 
 def files_under(folder: Path) -> Iterator[Path]:

@@ -22,10 +22,10 @@ from edgecam_core.inference.openvino_runner import OpenVinoRunner
 from edgecam_core.inference.precision import CPU, TENSORRT, convert_precision, decoding_nodes, sensitive_nodes
 from edgecam_core.inference.runner import Runner, RunnerOptions
 from edgecam_core.inference.shipped_int8 import channel_ranges
-from edgecam_core.models.calibration import ImageCalibration
 from edgecam_core.models.detector import Detector
 from edgecam_core.models.detector_settings import DetectorSettings
 from edgecam_core.models.family import open_family
+from edgecam_core.models.image_calibration import ImageCalibration
 from edgecam_core.models.nms import overlaps
 from edgecam_core.models.zoo import fetch
 from pytorch_ssd import export

@@ -16,7 +16,7 @@ from edgecam_core.camera.captured_frame import CapturedFrame
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.errors import ImageError, SettingError
 from edgecam_core.media import gst
-from edgecam_core.recording import images
+from edgecam_core.recording import image_messages
 from edgecam_core.recording.message import Message, RecordingError, Topic
 from edgecam_core.recording.playback import Playback
 from edgecam_core.recording.reader import Recording, open_recording
@@ -30,7 +30,7 @@ STAMP = made.START_NS + 123_456_789
 @pytest.mark.parametrize("little", [True, False])
 def test_an_image_message_becomes_a_frame(little: bool) -> None:
     pixels = made.frames(1)[0]
-    frame = images.image(made.image(pixels, STAMP, little=little))
+    frame = image_messages.image(made.image(pixels, STAMP, little=little))
     assert (frame.stamp_ns, frame.frame_id, frame.encoding, frame.step) == (STAMP, "lens", "bgr8", 192)
     assert np.array_equal(frame.array(), pixels)
 
@@ -38,24 +38,24 @@ def test_an_image_message_becomes_a_frame(little: bool) -> None:
 def test_a_compressed_image_is_decoded() -> None:
     pixels = cv2.GaussianBlur(made.frames(1)[0], (9, 9), 5)
     png = cv2.imencode(".png", pixels)[1].tobytes()
-    frame = images.frame(made.COMPRESSED_TYPE, made.compressed(png, STAMP, "png"))
+    frame = image_messages.frame(made.COMPRESSED_TYPE, made.compressed(png, STAMP, "png"))
     assert np.array_equal(frame.array(), pixels)
-    assert images.compressed(made.compressed(png, STAMP, "png")).format == "png"
+    assert image_messages.compressed(made.compressed(png, STAMP, "png")).format == "png"
     with pytest.raises(ImageError, match=r"compressed image of 4 bytes .* cannot be decoded"):
-        images.frame(made.COMPRESSED_TYPE, made.compressed(b"oops", STAMP))
+        image_messages.frame(made.COMPRESSED_TYPE, made.compressed(b"oops", STAMP))
 
 
 def test_an_image_message_truncated_anywhere_is_refused() -> None:
     data = made.image(made.frames(1, 8, 4)[0], STAMP)
     for length in range(len(data)):
         with pytest.raises(ImageError):
-            images.image(data[:length])
+            image_messages.image(data[:length])
 
 
 def test_big_endian_samples_are_refused() -> None:
     data = made.image(np.zeros((4, 16), np.uint8), STAMP, "mono16", big_endian=1)
     with pytest.raises(ImageError, match="a big-endian mono16 image is not supported"):
-        images.image(data)
+        image_messages.image(data)
 
 
 def test_playback_keeps_the_recorded_intervals(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_the_camera_delivers_the_recorded_frames_bit_by_bit(tmp_path: Path) -> N
     messages = made.image_messages(12)
     path = made.write(tmp_path / "a b.mcap", messages)
     found = PlayedCamera(f"mcap://{path}?topic=/camera/image_raw").all()
-    assert [one.stamp_ns for one in found] == [images.image(one.data).stamp_ns for one in messages]
+    assert [one.stamp_ns for one in found] == [image_messages.image(one.data).stamp_ns for one in messages]
     for frame, pixels in zip(found, made.frames(12), strict=True):
         assert np.array_equal(frame.array(), pixels)
 
@@ -256,7 +256,7 @@ def test_recorded_coded_video_is_stored_unchanged_and_decoded(tmp_path: Path, co
     stamps = [made.START_NS + number * made.SECOND // 10 for number in range(20)]
     messages = [video_message(unit, stamp, codec, kind) for unit, stamp in zip(units, stamps, strict=True)]
     path = made.write(tmp_path / "x.mcap", messages)
-    stored = [images.video(one.data) for one in open_recording(path).messages()]
+    stored = [image_messages.video(one.data) for one in open_recording(path).messages()]
     assert [one.data.tobytes() for one in stored] == units
     assert {one.format for one in stored} == {codec}
     assert path.stat().st_size < 2 * sum(map(len, units)) + 20_000

@@ -23,8 +23,8 @@ from edgecam_core.inference.tensorrt_api import TensorRt, import_tensorrt
 from edgecam_core.inference.tensorrt_builder import Recipe, build_engine, collecting_logger
 from edgecam_core.inference.tensorrt_precision import layers_of, require_engine_precision, require_precision
 from edgecam_core.inference.tensorrt_runner import TensorRtRunner, _deserialise, ensure_engine
-from edgecam_core.models.calibration import ImageCalibration
 from edgecam_core.models.family import open_family
+from edgecam_core.models.image_calibration import ImageCalibration
 from edgecam_core.models.zoo import fetch
 from onnx import TensorProto, helper
 from tiny_models import color_detector

@@ -34,7 +34,7 @@ from std_srvs.srv import Trigger
 from edgecam_camera import calibrations
 from edgecam_camera.calibrations import CalibrationService
 from edgecam_camera.controls import PREFIX, ControlParameters
-from edgecam_camera.files import FileServices
+from edgecam_camera.file_services import FileServices
 from edgecam_camera.publishers import CompressedPublisher, InfoPublisher, RawPublisher, image_header
 
 

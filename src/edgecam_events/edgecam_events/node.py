@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Any
 
-from edgecam_core.events.engine import Engine
+from edgecam_core.events.engine import EventEngine
 from edgecam_core.events.event import BETTER, Event
 from edgecam_core.events.keeper import Keeper
 from edgecam_core.events.outputs import open_outputs
@@ -52,7 +52,7 @@ class EventsNode(EdgecamNode[EventsNodeSettings]):
 
     def __init__(self, **node_arguments: object) -> None:
         super().__init__("events", **node_arguments)
-        self._engine: Engine | None = None
+        self._engine: EventEngine | None = None
         self._keeper: Keeper | None = None
         self._publisher: Any = None
         self._cameras: list[EventsSubscriptions] = []
@@ -62,7 +62,7 @@ class EventsNode(EdgecamNode[EventsNodeSettings]):
 
     def open(self) -> None:
         self._keeper = Keeper(self.settings, lambda problem: self.faults.add("", problem))
-        self._engine = Engine(self.settings)
+        self._engine = EventEngine(self.settings)
         own = str(self.get_namespace()).rpartition("/")[2] or "camera"
         self._outputs = open_outputs(self.settings, self.settings.cameras or (own,))
         self._publisher = self.create_publisher(EventMessage, "events", _DEPTH)
@@ -161,7 +161,7 @@ class EventsNode(EdgecamNode[EventsNodeSettings]):
             return Status(OK, "no rules: set the parameter rules", values)
         return Status(OK, f"{keeper.events} events", values)
 
-    def _warnings(self, engine: Engine) -> Iterator[str]:
+    def _warnings(self, engine: EventEngine) -> Iterator[str]:
         now, settings = time.monotonic(), self.settings
         for camera in self._cameras:
             if camera.detections.rate(now) == 0:

@@ -34,7 +34,7 @@ from aiohttp import web
 from edgecam_core.counters import Counters
 from edgecam_ros.faults import FaultLog
 
-from edgecam_viewer.faults import watch
+from edgecam_viewer.fault_log import watch
 
 REQUEST_TIMEOUT = 10.0  # seconds to send a complete request, and until the next request
 MAX_WAITING = 256  # idle connections from one address

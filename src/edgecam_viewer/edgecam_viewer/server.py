@@ -32,13 +32,13 @@ from edgecam_ros.faults import FaultLog
 from edgecam_viewer import pages
 from edgecam_viewer.access import Access
 from edgecam_viewer.connections import Connections
+from edgecam_viewer.event_timeline import EventTimeline
 from edgecam_viewer.hub import Hub
 from edgecam_viewer.labelling import Labelling
 from edgecam_viewer.listening import bind, outward_address, tls_context
 from edgecam_viewer.proposals import Proposals
 from edgecam_viewer.settings import ANY_ADDRESS, ViewerSettings, is_loopback
 from edgecam_viewer.streams import PipelineControl, Streams
-from edgecam_viewer.timeline import EventTimeline
 from edgecam_viewer.video import Video
 
 BODY_LIMIT = 64 * 1024

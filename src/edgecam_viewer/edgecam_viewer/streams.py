@@ -27,7 +27,7 @@ from edgecam_core.counters import Counters
 from edgecam_core.errors import EdgecamError
 from edgecam_ros.faults import FaultLog
 
-from edgecam_viewer.faults import watch
+from edgecam_viewer.fault_log import watch
 from edgecam_viewer.hub import Client, Hub
 from edgecam_viewer.video import Video
 from edgecam_viewer.wire import FrameMessage

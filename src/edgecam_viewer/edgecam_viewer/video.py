@@ -29,7 +29,7 @@ from edgecam_core.priority import lower_priority
 from edgecam_ros.faults import FaultLog
 
 from edgecam_viewer.broadcast import Broadcast
-from edgecam_viewer.faults import watch
+from edgecam_viewer.fault_log import watch
 from edgecam_viewer.feed import AnnotatedFrame
 from edgecam_viewer.hub import Client, Hub
 from edgecam_viewer.peer import WebRtcPeer, require

@@ -191,7 +191,7 @@ def _publisher_check(node: Any, topic: str) -> Callable[[], None]:
 
     It prints the report to stderr, again only if it changes: discovery may find publishers later.
     """
-    from edgecam_ros.publishers import missing_publisher
+    from edgecam_ros.missing_publishers import missing_publisher
 
     due, report = time.monotonic() + _DISCOVERY_SECONDS, ""
 

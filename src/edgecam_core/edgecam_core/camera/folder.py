@@ -24,7 +24,7 @@ from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.counters import Counters
 from edgecam_core.errors import EdgecamError, SourceError
 from edgecam_core.media import gst
-from edgecam_core.media.feed import BgrFeed
+from edgecam_core.media.bgr_feed import BgrFeed
 from edgecam_core.media.image_files import image_files
 
 HEAD = "appsrc name=feed is-live=true format=time do-timestamp=true block=true"

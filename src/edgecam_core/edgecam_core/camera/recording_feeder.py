@@ -26,9 +26,9 @@ import numpy as np
 from edgecam_core.counters import Counters
 from edgecam_core.errors import EdgecamError, ImageError, SourceError
 from edgecam_core.media import codecs, gst, nal
+from edgecam_core.media.bgr_feed import padded_rows
 from edgecam_core.media.encodings import ENCODINGS
-from edgecam_core.media.feed import padded_rows
-from edgecam_core.recording import images
+from edgecam_core.recording import image_messages
 from edgecam_core.recording.message import Message, RecordingError
 from edgecam_core.recording.playback import Playback, image_topic
 from edgecam_core.recording.reader import Recording, open_recording
@@ -58,7 +58,7 @@ def form_of(path: Path, topic: str, start: float) -> str:
 def _read_codec(path: Path, topic: str, start: float, _states: tuple[tuple[int, int], ...]) -> str:
     recording = open_recording(path)
     try:
-        name = image_topic(recording, images.TYPES, topic)
+        name = image_topic(recording, image_messages.TYPES, topic)
         for message in Playback(recording, [name], 0.0, start):
             return _codec(message)
         raise RecordingError(f"topic {name} has no messages after {start:g} s")
@@ -69,14 +69,17 @@ def _read_codec(path: Path, topic: str, start: float, _states: tuple[tuple[int, 
 
 
 def _codec(message: Message) -> str:
-    if message.topic.type in images.VIDEO:
-        name = images.video(message.data).format
+    if message.topic.type in image_messages.VIDEO:
+        name = image_messages.video(message.data).format
         if name not in ("h264", "h265"):
             raise RecordingError(
                 f"topic {message.topic.name} contains {name!r} video; only h264 and h265 can be decoded"
             )
         return name
-    is_jpeg = message.topic.type == images.COMPRESSED and bytes(images.compressed(message.data).data[:2]) == b"\xff\xd8"
+    is_jpeg = (
+        message.topic.type == image_messages.COMPRESSED
+        and bytes(image_messages.compressed(message.data).data[:2]) == b"\xff\xd8"
+    )
     return "jpeg" if is_jpeg else "raw"
 
 
@@ -132,7 +135,7 @@ class RecordingFeeder:
 
     def _play(self, recording: Recording) -> None:
         request = self._request
-        topic = image_topic(recording, images.TYPES, request.topic)
+        topic = image_topic(recording, image_messages.TYPES, request.topic)
         self._playback = Playback(recording, [topic], request.rate, request.start, self._loop)
         if self._stopping.is_set():  # stop() ran before it could see the playback
             return
@@ -153,8 +156,8 @@ class RecordingFeeder:
 
     def _push(self, message: Message) -> bool:
         if self._codec == "raw":
-            return self._push_frame(images.frame(message.topic.type, message.data))
-        coded = (images.compressed if self._codec == "jpeg" else images.video)(message.data)
+            return self._push_frame(image_messages.frame(message.topic.type, message.data))
+        coded = (image_messages.compressed if self._codec == "jpeg" else image_messages.video)(message.data)
         self._decodable = self._decodable or _has_keyframe(self._codec, coded.data)
         if not self._decodable:
             self._counters.add("access unit before the first keyframe")

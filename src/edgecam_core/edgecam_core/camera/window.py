@@ -23,7 +23,7 @@ from edgecam_core.camera.platform import SINKS, ElementChoice, Have, choose
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.errors import MissingDependency
 from edgecam_core.media import gst
-from edgecam_core.media.feed import BgrFeed
+from edgecam_core.media.bgr_feed import BgrFeed
 from edgecam_core.types import Frame
 
 # The environment variables that each sink needs (any of them), and the elements that must precede it.

@@ -23,7 +23,7 @@ import subprocess
 from pathlib import Path
 
 from edgecam_core.errors import EdgecamError, MissingDependency, SettingError
-from edgecam_core.explain import graph
+from edgecam_core.explain import pipeline_graph
 from edgecam_core.explain.describe import Explanation, describe
 from edgecam_core.media import elements
 
@@ -49,9 +49,9 @@ def run(arguments: argparse.Namespace) -> int:
     text = re.sub(r"\s-e\s*$", "", text)
     explanation = describe(text)
     _print_rows(explanation)
-    effect = graph.has_effects(text)
+    effect = pipeline_graph.has_effects(text)
     negotiate = arguments.caps or (not arguments.no_caps and not effect)
-    links, dot, problem = graph.possible(text), "", ""
+    links, dot, problem = pipeline_graph.possible(text), "", ""
     explanation.wrong += [
         f"{link.source} --> {link.sink}: their pad templates and the caps between them have no common format"
         for link in links
@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     ]
     if not explanation.missing and not explanation.wrong:
         try:
-            built = graph.PipelineGraph(text, negotiate)
+            built = pipeline_graph.PipelineGraph(text, negotiate)
             dot, problem = built.dot(), built.problem
             if negotiate and not problem:
                 links = built.links()
@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
     for fault in explanation.wrong:
         print(f"\nwrong: {fault}")
     if arguments.dot:
-        _write_dot(arguments.dot, dot or graph.dot_of(links))
+        _write_dot(arguments.dot, dot or pipeline_graph.dot_of(links))
     return 1 if explanation.missing or explanation.wrong else 0
 
 
@@ -88,7 +88,7 @@ def _print_rows(explanation: Explanation) -> None:
         print(f"{text:{first}}  {kind:{second}}  {detail}")
 
 
-def _print_links(links: list[graph.Link], negotiated: bool) -> None:
+def _print_links(links: list[pipeline_graph.Link], negotiated: bool) -> None:
     if links:
         print("\nlinks" if negotiated else "\nlinks, with the caps that the pad templates allow")
     for link in links:

@@ -63,7 +63,7 @@ def new_id(rule: str, stamp_ns: int) -> str:
     return f"{when}-{re.sub('[^A-Za-z0-9-]+', '_', rule)[:60]}-{os.urandom(4).hex()}"
 
 
-class Engine:
+class EventEngine:
     """Finds the events of any number of cameras. Not thread-safe; no call blocks.
 
     ``counters`` counts skipped frames and their effects.

@@ -20,9 +20,9 @@ from dataclasses import dataclass
 
 from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.inference.runner import Progress, RunnerOptions, silent
-from edgecam_core.models.calibration import ImageCalibration
 from edgecam_core.models.detector_settings import DetectorSettings
 from edgecam_core.models.family import Family, open_family
+from edgecam_core.models.image_calibration import ImageCalibration
 from edgecam_core.models.labels import fit_labels, metadata_labels, numbered, read_labels
 from edgecam_core.models.zoo import locate
 

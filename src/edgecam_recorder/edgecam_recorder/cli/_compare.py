@@ -48,7 +48,7 @@ def run(args: argparse.Namespace, recording: Recording) -> int:
     from edgecam_core.images.comparison import Comparison, disagreements
     from edgecam_core.images.inputs import read_inputs
     from edgecam_core.models.detector import Detector
-    from edgecam_core.recording import images as recorded
+    from edgecam_core.recording import image_messages as recorded
     from edgecam_core.recording.playback import image_topic
 
     topic = image_topic(recording, recorded.TYPES, (args.topics or [""])[0])

@@ -43,7 +43,7 @@ def waits_for(arguments: argparse.Namespace) -> str:
 def run(arguments: argparse.Namespace) -> int:
     need_torch()
     from edgecam_training.data.summary import load_accepted
-    from edgecam_training.evaluate import images
+    from edgecam_training.evaluate import plots
     from edgecam_training.evaluate.evaluation import as_dict, evaluate, text_table
     from edgecam_training.evaluate.models import open_detector
 
@@ -56,6 +56,6 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output:
         arguments.output.mkdir(parents=True, exist_ok=True)
         (arguments.output / "report.json").write_text(json.dumps(as_dict(result), indent=2) + "\n")
-        images.curves(result, arguments.output / "curves.png")
-        images.worst(result, arguments.output / "worst.png")
+        plots.curves(result, arguments.output / "curves.png")
+        plots.worst(result, arguments.output / "worst.png")
     return 0

@@ -48,7 +48,7 @@ def open_detector(
         return Detector.open(settings.changed(backend=backend))
     import torch
 
-    from edgecam_training.evaluate.torch_runner import CheckpointRunner, described
+    from edgecam_training.evaluate.checkpoint_runner import CheckpointRunner, described
     from edgecam_training.train.checkpoint import open_model
 
     network, classes = open_model(model)

@@ -35,7 +35,7 @@ from onnx import helper
 
 from edgecam_core import cache
 from edgecam_training.errors import ExportError
-from edgecam_training.export.graph import ExportGraph
+from edgecam_training.export.export_graph import ExportGraph
 from edgecam_training.export.opset import lowered
 from edgecam_training.export.suppress import greedy
 from edgecam_training.models.base import SsdModel

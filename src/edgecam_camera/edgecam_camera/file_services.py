@@ -23,8 +23,8 @@ from pathlib import Path
 import numpy as np
 from edgecam_core.camera.capture import Camera
 from edgecam_core.camera.captured_frame import CapturedFrame
-from edgecam_core.camera.record import RecordSettings, VideoRecorder
 from edgecam_core.camera.settings import CameraSettings
+from edgecam_core.camera.video_recorder import RecordSettings, VideoRecorder
 from edgecam_core.errors import EdgecamError, SettingError
 from edgecam_core.files import write_atomically
 from edgecam_core.types import Frame
