@@ -1,4 +1,4 @@
-"""Exchanging the model of a running detector: no image is lost, each array is by one model, with its labels."""
+"""Exchanging the model of a running detector: no image is lost, and no array mixes the boxes of two models."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_a_deployment_takes_over_under_load_and_is_rolled_back(
     answered = {ns_from_stamp(array.header.stamp) for array in subject.arrays}
     lost = [stamp for stamp in load.sent[5:-1] if stamp not in answered]
     assert len(lost) <= 2  # at most one at each of the two exchanges
-    wait_until(lambda: len(labels) >= 3 and len(vision) >= 3, LONG, "what the models can find")
+    wait_until(lambda: len(labels) >= 3 and len(vision) >= 3, LONG, "both latched topics")
     maps = [{one.class_name for one in message.class_map} for message in labels]
     assert maps[-3:] == [OLD, NEW, OLD]
     versions = [message.database_version for message in vision]

@@ -1,4 +1,4 @@
-"""A detector that measures, while it runs, how its model runs fastest."""
+"""A running detector measures which configuration of its model is the fastest, and switches to it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_the_fastest_configuration_takes_over_between_two_images_and_stays(peer:
         fastest = stored_choice(Plan.read(subject.node.settings), subject.node.settings)
         assert fastest is not None
         if fastest.precision == "int8":  # not if the processor lacks the instructions for it
-            wait_until(lambda: worker.detector is not first, LONG, "the faster way")
+            wait_until(lambda: worker.detector is not first, LONG, "the faster configuration")
             assert worker.detector is not None
             assert worker.detector.tuned
             assert worker.detector.runner.description.endswith("int8")

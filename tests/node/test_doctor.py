@@ -145,7 +145,7 @@ FAULTS: dict[str, tuple[Callable[[Path], dict[str, str | None]], str, str]] = {
     ),
     "no DDS profile": (environment(**{VARIABLE: None}), "dds-profile", "warning"),
     "a DDS profile that does not exist": (missing_profile, "dds-profile", "error"),
-    "a DDS profile that is no XML": (broken_profile, "dds-profile", "error"),
+    "a DDS profile that is not XML": (broken_profile, "dds-profile", "error"),
     "a small shared-memory segment": (small_segment, "dds-profile", "warning"),
     "discovery off": (environment(ROS_AUTOMATIC_DISCOVERY_RANGE="OFF"), "discovery", "error"),
     "a misspelt discovery range": (environment(ROS_AUTOMATIC_DISCOVERY_RANGE="LOCAL"), "discovery", "error"),

@@ -85,12 +85,12 @@ class EventsScene:
         return found[-1] if found else None
 
     def until_status(self, text: str, images: bool = True) -> DiagnosticStatus:
-        def output() -> DiagnosticStatus | None:
+        def reported() -> DiagnosticStatus | None:
             self.see(0.75, images=images)
             status = self.status()
             return status if status and text in status.message else None
 
-        return wait_until(output, what=f"a status with {text!r}")
+        return wait_until(reported, what=f"a status with {text!r}")
 
 
 @contextmanager
@@ -134,7 +134,7 @@ def test_an_event_has_a_snapshot_and_a_clip_with_pre_roll(peer: Peer, tmp_path: 
     assert event.start == event.header.stamp == ended.start
     assert ns_from_stamp(ended.header.stamp) > ns_from_stamp(event.start)
     shown = [int(cv2.imdecode(np.frombuffer(data, np.uint8), 0).mean()) for _, data in jpeg_frames(path)]
-    assert abs(shown[0] - 60) < 3, "pre-roll: before the dog new_event"
+    assert abs(shown[0] - 60) < 3, "pre-roll: before the dog enters"
     assert any(abs(value - 200) < 3 for value in shown)
     assert abs(shown[-1] - 100) < 3, "post-roll"
     row = index.event(event.id) or pytest.fail("not in the index")
@@ -180,12 +180,12 @@ def test_detections_without_ids_are_tracked_here_and_it_is_reported(peer: Peer, 
         event = one.until_event("begin", 0.25, track="")
         assert event.track_id.endswith("*")
 
-        def output() -> bool:
+        def reported() -> bool:
             one.see(0.25, track="")
             status = one.status()
             return bool(status and "have no track id" in status.message)
 
-        wait_until(output, what="the warning")
+        wait_until(reported, what="the warning")
 
 
 def test_a_class_that_the_detector_lacks_is_reported(peer: Peer, tmp_path: Path) -> None:

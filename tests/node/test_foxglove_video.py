@@ -99,7 +99,7 @@ def decoded(messages: list[CompressedVideo], name: str) -> np.ndarray:
     return newest
 
 
-def test_the_stream_is_recorded_as_it_is_and_replayed(peer: Peer, tmp_path: Path) -> None:
+def test_the_stream_is_recorded_unchanged_and_replayed(peer: Peer, tmp_path: Path) -> None:
     raw: list[Image] = peer.collect(Image, "/camera/image_raw", image_qos(50))
     published: list[CompressedVideo] = peer.collect(CompressedVideo, "/camera/video", image_qos(50))
     values = {"directory": str(tmp_path), "min_free_megabytes": 0.0, "topics": ["video"]}

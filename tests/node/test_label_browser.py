@@ -150,7 +150,7 @@ async def test_progress_counts_frames_and_boxes_by_class(page: Page, labels: Lab
     for _ in range(2):
         await press(page, "p")
     await shows(page, "0002")
-    await press(page, "e")  # another opinion about a reviewed frame
+    await press(page, "e")  # the review is changed
     await page.becomes(progress, "3 of 4 frames reviewed; boxes: cat 1")
 
 
@@ -221,7 +221,7 @@ async def test_a_tablet_moves_resizes_renames_and_deletes_by_touch(
     await page.open(f"{labels.base}/label")
     await shows(page, "0003")
     share = "document.getElementById('stage').clientWidth / innerWidth"
-    await page.wait_for(f"{share} > 0.7")  # the frame, not the panels, has the space
+    await page.wait_for(f"{share} > 0.7")  # most of the space is for the frame, not for the panels
     await touch(page, await corner(page, 60, 40))  # a tap selects
     await page.wait_for("document.querySelectorAll('#boxes .handle').length === 8")
     await touch(page, await corner(page, 60, 40), await corner(page, 65, 50), await corner(page, 70, 60))
@@ -244,9 +244,7 @@ async def test_a_tablet_moves_resizes_renames_and_deletes_by_touch(
     assert review.boxes[0].box == pytest.approx((40, 40, 120, 100), abs=1.5)
 
 
-async def test_zooming_keeps_boxes_on_the_image_and_redo_brings_back_what_was_undone(
-    page: Page, labels: Labels
-) -> None:
+async def test_zooming_keeps_boxes_on_the_image_and_redo_restores_a_change(page: Page, labels: Labels) -> None:
     await page.open(f"{labels.base}/label")
     await shows(page, "0003")
     width = "document.getElementById('image').getBoundingClientRect().width"

@@ -49,15 +49,15 @@ def fill(folder: Path) -> Collection:
     return collection
 
 
-def test_every_frame_gets_its_truth(tmp_path: Path) -> None:
+def test_every_frame_gets_its_ground_truth(tmp_path: Path) -> None:
     collection = fill(tmp_path / "c")
-    shot = tmp_path / "shot.png"
+    screenshot = tmp_path / "screenshot.png"
     with labelling.served(tmp_path / "c", free_tcp_port()) as address:
 
         def truth(pixels: np.ndarray) -> labelling.Objects:
             return [(label, tuple(map(float, box))) for label, box in TRUTH[int(pixels[0, 0, 0])]]
 
-        asyncio.run(labelling.review(tmp_path / "c", address, truth, {1: shot}, print))
+        asyncio.run(labelling.review(tmp_path / "c", address, truth, {1: screenshot}, print))
     for brightness, objects in TRUTH.items():
         review = collection.review(f"{brightness:04d}")
         assert review is not None
@@ -66,5 +66,5 @@ def test_every_frame_gets_its_truth(tmp_path: Path) -> None:
         for (label, box), (expected, corners) in zip(found, sorted(objects), strict=True):
             assert label == expected
             assert box == pytest.approx(corners, abs=2.5)
-    assert shot.read_bytes().startswith(b"\x89PNG")
-    assert shot.with_stem("shot-proposals").is_file()
+    assert screenshot.read_bytes().startswith(b"\x89PNG")
+    assert screenshot.with_stem("screenshot-proposals").is_file()

@@ -150,7 +150,7 @@ def test_rosbags_finds_topics_types_hashes_qos_stamps_and_bytes(scene: RecorderS
                 assert message.header.frame_id == "lens"
 
 
-def test_every_installed_definition_of_our_topics_is_that_of_rosbags_hash(scene: RecorderScene) -> None:
+def test_the_installed_definitions_of_our_topics_have_the_announced_hashes(scene: RecorderScene) -> None:
     """The stored definitions describe the types whose hash ROS announces."""
     from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 

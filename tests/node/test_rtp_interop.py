@@ -197,7 +197,7 @@ def test_direct_mode_takes_the_frames_of_the_camera_in_the_same_process(peer: Pe
         wait_until(lambda: len(received) >= 5, what="frames over RTP")
         assert peer.node.count_subscribers("/camera/image_raw") == 0
         raw = peer.collect(Image, "/camera/image_raw", image_qos())
-        wait_until(lambda: len(raw) >= 5, what="frames on the topic too, now that somebody listens")
+        wait_until(lambda: len(raw) >= 5, what="frames on the topic too, once it has a subscriber")
         stamps = {ns_from_stamp(message.header.stamp) for message in raw}
         wait_until(lambda: stamps & {ns_from_stamp(m.header.stamp) for m in received}, what="equal stamps")
         assert abs(ns_from_stamp(received[-1].header.stamp) - time.time_ns()) < 60e9
@@ -213,7 +213,7 @@ def set_parameter(peer: Peer, node: str, name: str, value: object) -> None:
     assert answer.results[0].successful, answer.results[0].reason
 
 
-def test_a_port_in_use_ends_the_receiver_with_a_text_that_names_it(peer: Peer) -> None:
+def test_a_port_in_use_ends_the_receiver_with_an_error_that_names_it(peer: Peer) -> None:
     port = free_udp_port()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as occupied:
         occupied.bind(("0.0.0.0", port))
@@ -258,7 +258,7 @@ def test_the_problem_of_a_stream_is_reported(peer: Peer, senders: list[dict[str,
         for values in senders:
             stack.enter_context(sending(port, **values))
         wait_until(
-            lambda: any(reported in status.message for each in arrays for status in each.status), what="the word"
+            lambda: any(reported in status.message for each in arrays for status in each.status), what="the report"
         )
 
 

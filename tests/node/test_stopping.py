@@ -71,7 +71,7 @@ def test_a_signal_during_a_long_import_ends_the_program_at_once(tmp_path: Path, 
     assert process.returncode == 0
 
 
-def test_what_runs_beside_the_imports_neither_waits_for_them_nor_ends_the_program(tmp_path: Path) -> None:
+def test_work_parallel_to_the_imports_neither_waits_for_them_nor_ends_the_program(tmp_path: Path) -> None:
     (tmp_path / "flag.py").write_text("import threading\nloaded = threading.Event()\n")
     (tmp_path / "program.py").write_text(
         "from flag import loaded\nassert loaded.wait(60)\nmain = lambda: 7\n"  # waits while it is imported
@@ -81,11 +81,11 @@ import sys; sys.path.append({str(tmp_path)!r})
 import flag
 from edgecam_ros.starting import start
 
-def beside():
+def parallel():
     flag.loaded.set()
-    raise OSError("main meets it, too")
+    raise OSError("main fails with it, too")
 
-sys.exit(start("program", beside))
+sys.exit(start("program", parallel))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout, done.stderr) == (7, "", "")

@@ -121,7 +121,7 @@ def node(module: str, namespace: str, **parameters: object) -> tuple[str, list[s
     return MAIN.format(module=module), ["-r", f"__ns:={namespace}", *values]
 
 
-def test_detections_cross_the_cable_and_come_back_after_it_was_pulled(tmp_path: Path) -> None:
+def test_detections_cross_the_cable_and_resume_after_it_was_unplugged(tmp_path: Path) -> None:
     model = color_detector(tmp_path / "model.onnx")
     # A frame fits into one datagram: of many, best effort would lose one on a busy machine, and with it the frame.
     size = {"image_width": 160, "image_height": 120, "framerate": "15.0"}

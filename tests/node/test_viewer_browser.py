@@ -73,7 +73,7 @@ def viewer(scene: ViewerScene, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 @pytest.mark.parametrize(("width", "height", "scale"), [(1280, 800, 1.0), (390, 844, 2.0)], ids=["desktop", "phone"])
-async def test_the_frame_moves_and_boxes_sit_on_the_objects(
+async def test_the_frame_moves_and_boxes_match_the_objects(
     page: Page, tmp_path: Path, viewer: ViewerProcess, width: int, height: int, scale: float
 ) -> None:
     await page.size(width, height, scale, mobile=scale > 1)
