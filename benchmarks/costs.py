@@ -13,8 +13,9 @@ from contextlib import ExitStack
 
 import cv2
 from edgecam_core.models.detector_settings import DetectorSettings
+from edgecam_core.models.opening import open_tuned
 from edgecam_core.models.plan import Plan
-from edgecam_core.models.tuning import open_tuned, stored_choice, tune
+from edgecam_core.models.tuning import stored_choice, tune
 
 from benchmarks import machine, rtp
 from benchmarks.store import PUBLISHED, ROOT, Store

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 from detecting import Detecting, names
+from edgecam_core.inference.runner import Progress
+from edgecam_core.models import opening
 from edgecam_core.models.store import ModelStore
+from edgecam_core.side_process import SideProcess
 from edgecam_ros.conversions import ns_from_stamp
 from edgecam_ros.qos import latched_qos
 from full_disk import read_only
@@ -154,6 +160,33 @@ def test_a_file_that_was_swapped_on_disk_is_neither_loaded_nor_rolled_back_to(
     assert ("SHA-256" if swapped == "another model" else "not an ONNX file") in message
     assert store.version("colours").number == 2
     assert names(subject.answer(quadrants(32, 32))) == NEW
+
+
+def test_a_build_whose_process_dies_leaves_the_old_model_in_place(
+    peer: Peer, store: ModelStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(SideProcess):
+        def result(self, progress: Progress) -> Any:
+            os.kill(self.pid, signal.SIGKILL)  # as when the memory is short
+            return super().result(progress)
+
+    subject = Detecting(
+        peer, Path("store:colours"), max_slowdown=0.0, precision="fp16", engine_cache=str(tmp_path / "e")
+    )
+    try:
+        assert names(subject.answer(quadrants(32, 32))) == OLD
+        with monkeypatch.context() as patch:
+            patch.setattr(opening, "SideProcess", Killed)
+            store.deploy("colours")
+            loaded, message = load(peer)
+            assert not loaded
+            assert message == ("the current model stays: the process for building a model ended with signal SIGKILL")
+            assert names(subject.answer(quadrants(32, 32))) == OLD
+        loaded, message = load(peer)
+        assert loaded, message
+        assert names(subject.answer(quadrants(32, 32))) == NEW
+    finally:
+        subject.close()
 
 
 def test_a_model_with_fewer_classes_takes_over_with_its_labels(

@@ -31,6 +31,7 @@ from edgecam_core.inference.runner import RunnerOptions
 from edgecam_core.models import tuning, zoo
 from edgecam_core.models.detector import Detector, Plan
 from edgecam_core.models.detector_settings import DetectorSettings
+from edgecam_core.models.opening import open_tuned
 from edgecam_core.models.store import ModelStore
 from edgecam_core.types import Detections, Frame
 from edgecam_training.cli.improve import add_arguments, run
@@ -247,7 +248,7 @@ def test_the_new_model_is_exported_and_tested_in_the_precision_that_the_live_det
     assert all(row["new"] > 0.5 for row in rows.values()), rows
     # The detector runs the new version in the way that was tested, from the same file.
     stored = store(outcome, request, "field", ModelStore(tmp_path / "store"))
-    detector = tuning.open_tuned(DetectorSettings(model=str(stored.path)))
+    detector = open_tuned(DetectorSettings(model=str(stored.path)))
     assert detector.tuned
     assert "int8" in detector.runner.description
     used = {ModelFile.read(path).sha256 for path in artifacts.folder().glob("model-int8-*.onnx")}

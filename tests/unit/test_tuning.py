@@ -8,16 +8,17 @@ from pathlib import Path
 import onnx
 import pytest
 from edgecam_core.cli import main as cli
-from edgecam_core.errors import ModelError, SettingError
+from edgecam_core.errors import EdgecamError, ModelError, SettingError
 from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.models import tuning
 from edgecam_core.models.detector import Detector
 from edgecam_core.models.detector_settings import DetectorSettings
+from edgecam_core.models.opening import open_tuned
 from edgecam_core.models.plan import Plan
 from edgecam_core.models.tuning import (
     TuningChoice,
     allowed_precisions,
-    open_tuned,
+    measured,
     rank,
     start_tuning,
     stored_choice,
@@ -112,14 +113,10 @@ def vars_of(item: TuningChoice) -> dict[str, object]:
 
 def test_measuring_runs_in_a_separate_process(tmp_path: Path) -> None:
     given = settings(color_detector(tmp_path / "m.onnx"), tmp_path / "engines", classes=("red",))
-    reported, problem = start_tuning(given).communicate(timeout=120)
-    assert problem == ""
-    best = TuningChoice(**json.loads(reported)[0])
+    best = measured(start_tuning(given))[0]
     assert stored_choice(Plan.read(given), given) == best
-    child = start_tuning(given.changed(model=str(tmp_path / "missing.onnx")))
-    reported, problem = child.communicate(timeout=120)
-    assert (child.returncode, reported) == (1, "")
-    assert "there is no such file" in problem
+    with pytest.raises(EdgecamError, match="there is no such file"):
+        measured(start_tuning(given.changed(model=str(tmp_path / "missing.onnx"))))
 
 
 def test_a_model_that_nothing_can_run_is_an_error(tmp_path: Path) -> None:

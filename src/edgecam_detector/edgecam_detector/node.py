@@ -23,8 +23,8 @@ from edgecam_core.counters import Meter
 from edgecam_core.errors import EdgecamError, SettingError
 from edgecam_core.inference.runner import Progress
 from edgecam_core.models.detector import Detector
+from edgecam_core.models.opening import open_beside, open_tuned
 from edgecam_core.models.shadow import ShadowWorker
-from edgecam_core.models.tuning import open_tuned
 from edgecam_core.models.worker import DetectionJob, DetectionWorker
 from edgecam_core.models.zoo import check_model
 from edgecam_core.tracer import TRACER
@@ -74,7 +74,7 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
         )
         self._worker.start()
         self._models = ModelServices(
-            self, self.settings.model, lambda: self._worker, self._load, lambda: self.settings.max_slowdown
+            self, self.settings.model, lambda: self._worker, self._load_beside, lambda: self.settings.max_slowdown
         )
         if self.settings.tune:
             self._tuner = Tuner(self, lambda: self.settings, lambda: self._worker, self._models.swap)
@@ -120,11 +120,16 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
         with forward_logs_to(self.get_logger()):
             return open_tuned(self.settings, progress)
 
+    def _load_beside(self, progress: Progress) -> Detector:
+        with forward_logs_to(self.get_logger()):
+            return open_beside(self.settings, progress)
+
     def _load_shadow(self, progress: Progress) -> Detector:
         # One thread, so that all inference has the shadow's priority. The labels are those in its own file.
         own = {"model": self.settings.shadow_model, "labels": "", "threads": 1, "max_batch": 1, "track": False}
-        own |= {"classes": (), "class_thresholds": ()}
-        return Detector.open(self.settings.changed(**own), progress)
+        own |= {"classes": (), "class_thresholds": (), "tune": False}
+        with forward_logs_to(self.get_logger()):
+            return open_beside(self.settings.changed(**own), progress)
 
     def _deliver_shadow(self, job: DetectionJob, detections: Detections) -> None:
         if (camera := self._cameras.get(job.source)) is not None:

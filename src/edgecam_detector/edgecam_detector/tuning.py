@@ -16,16 +16,16 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 import threading
 import time
 from collections.abc import Callable
 
+from edgecam_core.errors import EdgecamError
 from edgecam_core.models.detector import Detector
 from edgecam_core.models.swap import ModelSwap
-from edgecam_core.models.tuning import TuningChoice, is_open, start_tuning
+from edgecam_core.models.tuning import TuningChoice, is_open, measured, start_tuning
 from edgecam_core.models.worker import DetectionWorker
+from edgecam_core.side_process import SideProcess
 from rclpy.node import Node
 
 from edgecam_detector.settings import DetectorNodeSettings
@@ -49,7 +49,7 @@ class Tuner:
         self._worker = worker
         self._swap = swap
         self._checked = ""
-        self._child: subprocess.Popen[str] | None = None
+        self._child: SideProcess | None = None
         self._closing = False
         self._timer = node.create_timer(_PERIOD, self._check)
 
@@ -58,7 +58,7 @@ class Tuner:
         self._closing = True
         self._node.destroy_timer(self._timer)
         if self._child is not None:
-            self._child.terminate()
+            self._child.close()
 
     def _check(self) -> None:
         worker = self._worker()
@@ -76,15 +76,15 @@ class Tuner:
 
     def _finish(self, worker: DetectionWorker, detector: Detector) -> None:
         assert self._child is not None
-        output, problem = self._child.communicate()
+        logger = self._node.get_logger()
+        try:
+            best, *others = measured(self._child)
+        except EdgecamError as error:
+            if not self._closing:
+                logger.warning(f"the fastest way to run the model could not be measured: {error}")
+            return
         if self._closing:
             return
-        logger = self._node.get_logger()
-        if self._child.returncode != 0:
-            why = (problem.strip() or f"exit code {self._child.returncode}").splitlines()[-1]
-            logger.warning(f"the fastest way to run the model could not be measured: {why}")
-            return
-        best, *others = (TuningChoice(**item) for item in json.loads(output))
         now = next((item for item in (best, *others) if _runs(item, detector)), None)
         logger.info(
             f"measured as fastest on this machine: {best}" + (f"; until now {now}" if now and now != best else "")

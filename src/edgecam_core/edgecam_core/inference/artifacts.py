@@ -27,9 +27,14 @@ from pathlib import Path
 from typing import Any
 
 from edgecam_core import cache
+from edgecam_core.errors import EdgecamError
 
 log = logging.getLogger(__name__)
 Facts = Mapping[str, Any]
+
+
+class NotBuilt(EdgecamError):
+    """A file must be built first, which was not allowed."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,7 @@ class Artifact:
         build: Callable[[], tuple[bytes, Facts]],
         *,
         rebuild: bool = False,
+        allowed: bool = True,
         progress: Callable[[str], None] | None = None,
         degraded: Callable[[str], None] | None = None,
     ) -> Path:
@@ -89,15 +95,20 @@ class Artifact:
             required: the facts it must have.
             build: returns its bytes and more facts to store; its exceptions propagate.
             rebuild: build it even if it matches.
+            allowed: whether it may be built.
             progress: called while waiting for another process; may raise to abort.
             degraded: called when the cache cannot be written; the file is then in a temporary folder that is removed
                 when this process ends.
 
         Raises:
+            NotBuilt: it must be built, but ``allowed`` is False.
             CacheError: the folder cannot be written and ``degraded`` is not given, or there is no temporary folder.
         """
-        if not rebuild and not self.mismatch(required):
+        reason = "requested" if rebuild else self.mismatch(required)
+        if not reason:
             return self.path
+        if not allowed:
+            raise NotBuilt(f"{self.path.name} must be built: {reason}")
         built = once(build)  # built only once, even if it cannot be stored
         try:
             return self._store(required, built, rebuild, progress)

@@ -72,7 +72,8 @@ class RunnerOptions:
     ``precision`` is auto (that of the file), fp32, fp16 or int8. ``device`` is auto, cpu, cuda, or one of a Jetson's
     deep learning accelerators, dla0 or dla1. ``threads`` is for CPU back ends; 0 means one per core. ``streams`` is the
     number of threads that will call :meth:`Runner.infer` at a time, if the back end allows more than one. ``cache`` is
-    the folder of built engines; ``rebuild`` ignores the files in it. ``max_batch`` is the largest batch.
+    the folder of built engines; ``rebuild`` ignores the files in it; without ``build``, a file that is missing there
+    raises NotBuilt. ``max_batch`` is the largest batch.
     ``calibration`` holds the images for int8. ``progress`` is called from the loading thread with the step in progress.
     ``degraded`` is called with a text when the model loads, but not as requested: CUDA does not load, or the cache
     cannot be written and a temporary folder is used (without ``degraded`` an error).
@@ -84,6 +85,7 @@ class RunnerOptions:
     streams: int = 1
     cache: Path | None = None
     rebuild: bool = False
+    build: bool = True
     max_batch: int = 1
     calibration: CalibrationImages | None = None
     progress: Progress = field(default=silent, compare=False)
@@ -103,7 +105,12 @@ class RunnerOptions:
 
     def artifact_options(self) -> dict[str, Any]:
         """The keyword arguments for :meth:`edgecam_core.inference.artifacts.Artifact.get`."""
-        return {"rebuild": self.rebuild, "progress": self.progress, "degraded": self.degraded}
+        return {
+            "rebuild": self.rebuild,
+            "allowed": self.build,
+            "progress": self.progress,
+            "degraded": self.degraded,
+        }
 
 
 class Runner(ABC):

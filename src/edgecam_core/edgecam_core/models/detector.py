@@ -98,12 +98,19 @@ class Detector:
         return cls.load(Plan.read(settings, progress), settings, progress, streams)
 
     @classmethod
-    def load(cls, plan: Plan, settings: DetectorSettings, progress: Progress = silent, streams: int = 1) -> Detector:
-        """As :meth:`open`, for a model that was read before."""
+    def load(
+        cls, plan: Plan, settings: DetectorSettings, progress: Progress = silent, streams: int = 1, build: bool = True
+    ) -> Detector:
+        """As :meth:`open`, for a model that was read before.
+
+        Raises:
+            NotBuilt: an engine or a quantised model must be built, but ``build`` is False.
+        """
         if settings.track:
             streams = 1  # a tracker needs the images in order
         warnings: list[str] = []
         options = replace(runner_options(plan, settings, progress), degraded=warnings.append, streams=streams)
+        options = replace(options, build=build)
         model = dynamic_batch(plan.model, options) if settings.max_batch > 1 else plan.model
         detector = cls(plan, open_runner(model, settings.backend, options), settings)
         detector.warnings = warnings

@@ -26,10 +26,8 @@ import json
 import os
 import platform
 import resource
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -45,13 +43,13 @@ from edgecam_core.inference.shipped_int8 import has_ranges
 from edgecam_core.models.detector import Detector
 from edgecam_core.models.detector_settings import DetectorSettings
 from edgecam_core.models.plan import Plan
+from edgecam_core.side_process import SideProcess
 
 _DEFAULT_LOSS = 0.5  # mAP points that a model without edgecam.max_loss may lose
 _WARM_UP = 3
 _MIN_RUNS, _MAX_RUNS, _SECONDS = 8, 60, 0.6  # measured inferences, and the time after which the minimum is enough
 _ALIKE = 1.1  # choices within this factor count as equally fast
 _DISTURBED = 1.5  # an inference that takes this multiple of its CPU time waited for other processes
-_NICE = 10
 _SUFFIX = ".choice"
 
 
@@ -129,26 +127,6 @@ def with_choice(choice: TuningChoice, settings: DetectorSettings) -> DetectorSet
     return settings.changed(backend=choice.backend, precision=choice.precision, threads=choice.threads)
 
 
-def open_tuned(settings: DetectorSettings, progress: Progress = silent) -> Detector:
-    """As :meth:`Detector.open`, but with the fastest choice, if it has been measured.
-
-    Raises:
-        SettingError, ModelError, MissingDependency: as :meth:`Detector.open`.
-    """
-    plan = Plan.read(settings, progress)
-    choice = stored_choice(plan, settings) if settings.tune and is_open(settings) else None
-    if choice is None:
-        return Detector.load(plan, settings, progress)
-    try:
-        detector = Detector.load(plan, with_choice(choice, settings), progress)
-        detector.tuned = True
-        return detector
-    except ModelError as error:
-        detector = Detector.load(plan, settings, progress)
-        detector.warnings.append(f"the choice measured as fastest cannot be loaded: {choice}: {error}")
-        return detector
-
-
 def tune(settings: DetectorSettings, progress: Progress = silent) -> list[TuningChoice]:
     """Measure in this process and store the result; returns all choices, best first. Blocks for some seconds.
 
@@ -168,17 +146,22 @@ def tune(settings: DetectorSettings, progress: Progress = silent) -> list[Tuning
     return ranked
 
 
-def start_tuning(settings: DetectorSettings) -> subprocess.Popen[str]:
-    """Start :func:`tune` in a separate process with low priority: stdout is JSON, stderr one line if it fails.
+def start_tuning(settings: DetectorSettings) -> SideProcess:
+    """Start :func:`tune` in a separate process with low priority; :func:`measured` waits for the result.
 
     In its own process, only the measured model counts as CPU time, and its memory is freed at the end.
     """
-    given = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(settings).items()}
-    known = {name: given[name] for name in DetectorSettings.specs()}
-    return subprocess.Popen(
-        [sys.executable, "-m", "edgecam_core.models.tuning", json.dumps(known)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
+    given = {name: getattr(settings, name) for name in DetectorSettings.specs()}
+    return SideProcess("measuring the fastest way to run a model", _tune, given)
+
+
+def measured(process: SideProcess) -> list[TuningChoice]:
+    """All choices, best first; blocks until they are measured. Raises EdgecamError: the measurement failed."""
+    return [TuningChoice(**item) for item in process.result(silent)]
+
+
+def _tune(given: Mapping[str, Any], progress: Progress) -> list[dict[str, Any]]:
+    return [asdict(item) for item in tune(DetectorSettings.from_mapping(given), progress)]
 
 
 def rank(found: list[TuningChoice]) -> list[TuningChoice]:
@@ -277,21 +260,3 @@ def _processor() -> str:
     except OSError:
         return platform.machine()
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-
-
-def main() -> int:
-    """The process of :func:`start_tuning`: settings as JSON in argv[1], the result as JSON on stdout."""
-    os.nice(_NICE)
-    known = json.loads(sys.argv[1])
-    given = {name: tuple(value) if isinstance(value, list) else value for name, value in known.items()}
-    try:
-        ranked = tune(DetectorSettings.from_mapping(given))
-    except EdgecamError as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(json.dumps([asdict(item) for item in ranked]))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
