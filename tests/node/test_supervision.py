@@ -151,7 +151,7 @@ def test_a_hook_that_raises_is_rolled_back_and_retried(
 def test_the_reason_of_a_refused_transition_is_shown_while_it_lasts(peer: Peer) -> None:
     with spinning(FragileNode(FailurePlan({"open": [ValueError("the reason")] * 1000}))) as node:
         SupervisionScene(peer, node).wait_for(ERROR, "the reason")
-        assert node.state_label() == "unconfigured"
+        wait_until(lambda: node.state_label() == "unconfigured", what="the end of an attempt")
 
 
 def test_top_shows_the_exception_of_a_hook() -> None:
