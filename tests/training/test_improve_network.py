@@ -265,3 +265,12 @@ def test_a_network_with_a_letterboxed_input_is_refused(folder: Path, tmp_path: P
     request = replace(Request(folder / "c", str(tmp_path / "m.onnx"), tmp_path / "run"), train="all")
     with pytest.raises(ModelError, match=r"64x64, nchw, letterbox; .*--train heads"):
         improve(request, silent)
+
+
+def test_an_image_of_known_size_is_not_decoded_for_it(folder: Path) -> None:
+    frame = reviewed(folder / "c")[0]
+    height, width = frame.pixels().shape[:2]
+    assert frame.known_size == replace(frame, known_size=(0, 0)).size == (width, height)
+    missing = replace(frame, path=folder / "missing.jpg")
+    sample = network_data._sample(missing, missing.labels, ("background", *missing.labels))
+    assert (sample.width, sample.height) == (width, height)

@@ -13,7 +13,7 @@ import cv2
 import pytest
 from collected import SECOND, collect, seen, settings
 from edgecam_core.cache import CacheError
-from edgecam_core.collect.budget import Budget, least_valuable
+from edgecam_core.collect.budget import DAY_NS, SET_NS, Budget, least_valuable, outdated
 from edgecam_core.collect.collection import Collection
 from edgecam_core.collect.collector import Collector
 from edgecam_core.collect.records import REVIEWED, SKIPPED, Box, Review
@@ -45,13 +45,38 @@ def test_retention_deletes_unreviewed_frames(tmp_path: Path) -> None:
     collection.save_review(Review(second.id, SKIPPED))
     for frame in (first, second):
         row = json.loads((collection.root / "frames" / f"{frame.id}.json").read_text())
-        (collection.root / "frames" / f"{frame.id}.json").write_text(json.dumps({**row, "kept_ns": 1}))
+        (collection.root / "frames" / f"{frame.id}.json").write_text(json.dumps({**row, "kept_ns": SET_NS}))
     collector = Collector(settings(tmp_path / "c", retention_days=1.0))
     collector.examine(seen(3))
     collector.close()
     left = Collection.open(tmp_path / "c").ids()
     assert first.id not in left
     assert second.id in left
+
+
+@pytest.mark.parametrize(
+    ("kept_ns", "first_seen_ns", "now_ns", "expected"),
+    [
+        (SET_NS, SET_NS, SET_NS + DAY_NS, False),
+        (SET_NS, SET_NS, SET_NS + DAY_NS + 1, True),
+        (SET_NS + DAY_NS, SET_NS, 5 * DAY_NS, False),  # the clock is no longer set
+        (5 * DAY_NS, SET_NS, SET_NS + DAY_NS, False),  # kept in 1970, the clock was set a day ago
+        (5 * DAY_NS, SET_NS, SET_NS + DAY_NS + 1, True),
+    ],
+)
+def test_retention_counts_only_by_a_clock_that_is_set(
+    kept_ns: int, first_seen_ns: int, now_ns: int, expected: bool
+) -> None:
+    assert outdated(kept_ns, first_seen_ns, now_ns, 1.0) is expected
+
+
+def test_frames_of_a_clock_that_was_not_set_are_not_deleted_when_it_is(tmp_path: Path) -> None:
+    collect(tmp_path / "c", seen(1))
+    collection = Collection.open(tmp_path / "c")
+    path = collection.root / "frames" / f"{collection.ids()[0]}.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "kept_ns": 5 * DAY_NS}))
+    assert collect(tmp_path / "c", seen(2), retention_days=1.0).counters.totals() == {}
+    assert len(collection.ids()) == 2
 
 
 def test_without_free_space_nothing_is_kept_and_the_reason_is_reported(tmp_path: Path) -> None:

@@ -113,3 +113,19 @@ def test_two_collectors_of_one_folder_keep_all_their_frames(tmp_path: Path) -> N
     collection = Collection.open(tmp_path / "c")
     assert len(collection.ids()) == 6
     assert all(collection.stored_image(frame).is_file() for frame in collection.frames())
+
+
+def test_max_megabytes_is_the_limit_of_the_folder(tmp_path: Path) -> None:
+    first = Collector(settings(tmp_path / "c"))
+    collect(tmp_path / "c", *(seen(number) for number in range(3)))  # by a second collector, after the first started
+    collection = Collection.open(tmp_path / "c")
+    before = collection.ids()
+    assert len(before) == 3
+    object.__setattr__(first.settings, "max_megabytes", sum(frame.bytes for frame in collection.frames()) / 1e6)
+    first.examine(seen(10))
+    first.close()
+    assert first.counters.totals()["deleted to make room"] >= 1
+    left = collection.ids()
+    assert len(left) == first.frames  # the frames of both
+    assert any(name not in before for name in left)
+    assert sum(frame.bytes for frame in collection.frames()) <= first.settings.max_megabytes * 1e6

@@ -22,6 +22,8 @@ from collections.abc import Iterable
 from edgecam_core.collect.rules import REQUEST
 
 HOUR = 3600.0
+DAY_NS = 86_400 * 10**9
+SET_NS = 1_577_836_800 * 10**9  # 2020-01-01: a clock before it was not set, as after a start without network
 MEGABYTE = 1e6
 
 
@@ -74,3 +76,13 @@ def least_valuable(values: Iterable[tuple[float, int, str]], excess: int) -> lis
         names.append(name)
         excess -= size
     return names
+
+
+def outdated(kept_ns: int, first_seen_ns: int, now_ns: int, days: float) -> bool:
+    """Whether a frame is older than ``days``. Times are those of the system clock, in nanoseconds since 1970.
+
+    While the clock is not set, no frame is. A frame that was kept then has an unknown age, which counts from
+    ``first_seen_ns``.
+    """
+    since = kept_ns if kept_ns >= SET_NS else first_seen_ns
+    return now_ns >= SET_NS and now_ns - since > days * DAY_NS

@@ -60,7 +60,11 @@ class CollectorSettings(Settings):
         60, "Maximum number of frames kept per hour by one rule.", low=1, high=100_000, runtime=True
     )
     max_megabytes: float = setting(
-        2000.0, "Maximum disk space; above it, the least valuable frames are deleted.", low=1.0, high=1e7, unit="MB"
+        2000.0,
+        "Maximum size of the folder's images; above it, the least valuable frames are deleted.",
+        low=1.0,
+        high=1e7,
+        unit="MB",
     )
     min_free_megabytes: float = setting(
         1000.0, "Nothing is kept while the disk has less free space.", low=0.0, high=1e7, unit="MB"
@@ -72,7 +76,11 @@ class CollectorSettings(Settings):
     )
     jpeg_quality: int = setting(95, "Quality of stored JPEG.", low=1, high=100)
     retention_days: float = setting(
-        0.0, "Unreviewed frames are deleted after this many days; 0: never.", low=0.0, high=3650.0, unit="d"
+        0.0,
+        "Unreviewed frames are deleted after this many days by a clock that is set; 0: never.",
+        low=0.0,
+        high=3650.0,
+        unit="d",
     )
     blur: tuple[str, ...] = setting(
         (), "Blurred before an image is stored: 'faces', and labels of the detector. Empty: nothing."

@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import queue
 import re
@@ -29,7 +30,7 @@ import cv2
 
 from edgecam_core.cache import CacheError
 from edgecam_core.collect import coco
-from edgecam_core.collect.budget import MEGABYTE, least_valuable
+from edgecam_core.collect.budget import MEGABYTE, SET_NS, least_valuable, outdated
 from edgecam_core.collect.collection import Collection
 from edgecam_core.collect.observation import Observation, RuleMatch
 from edgecam_core.collect.perceptual_hash import perceptual_hash
@@ -43,7 +44,6 @@ from edgecam_core.files import free_bytes
 from edgecam_core.priority import lower_priority
 
 ERROR = "error: "
-DAY_NS = 86_400 * 10**9
 _NICENESS = 10  # encoding and hashing must not displace the detector's threads
 _QUEUE = 8  # frames waiting for the disk; further ones are dropped and counted
 _COCO_PERIOD = 60.0  # seconds between two versions of the COCO files
@@ -87,6 +87,7 @@ class Storage:
         self._sizes: dict[str, tuple[float, int, int]] = {  # id to value, bytes, kept_ns
             frame.id: (frame.value, frame.bytes, frame.kept_ns) for frame in frames
         }
+        self._clock_set_ns = 0  # the first check of retention_days with a clock that is set
         self._jobs: queue.Queue[StorageJob | None] = queue.Queue(_QUEUE)
         self._thread = threading.Thread(target=self._run, name="collector", daemon=True)
         self._thread.start()
@@ -231,6 +232,7 @@ class Storage:
 
     def _make_room(self, size: int, value: float) -> bool:
         """Delete less valuable frames until ``size`` bytes fit; False if that is not possible."""
+        self._refresh()
         excess = int(sum(one for _, one, _ in self._sizes.values()) + size - self.settings.max_megabytes * MEGABYTE)
         if excess <= 0:
             return True
@@ -246,12 +248,26 @@ class Storage:
         return True
 
     def _retain(self) -> None:
-        if self.settings.retention_days <= 0:
+        now = time.time_ns()
+        if self.settings.retention_days <= 0 or now < SET_NS:
             return
-        oldest = time.time_ns() - round(self.settings.retention_days * DAY_NS)
+        self._clock_set_ns = self._clock_set_ns or now
+        self._refresh()
         for name, (_, _, kept_ns) in list(self._sizes.items()):
-            if kept_ns < oldest and not self.collection.is_reviewed(name):
+            old = outdated(kept_ns, self._clock_set_ns, now, self.settings.retention_days)
+            if old and not self.collection.is_reviewed(name):
                 self._delete(name, "deleted after retention_days")
+
+    def _refresh(self) -> None:
+        """Count the frames that other collectors of this folder have stored, and not those that they have deleted."""
+        present = self.collection.ids()
+        for name in self._sizes.keys() - set(present):
+            del self._sizes[name]
+        for name in present:
+            if name not in self._sizes:
+                with contextlib.suppress(CollectionError):  # another collector has deleted it meanwhile
+                    frame = self.collection.frame(name)
+                    self._sizes[name] = (frame.value, frame.bytes, frame.kept_ns)
 
     def _delete(self, name: str, reason: str) -> None:
         self.collection.remove(name)

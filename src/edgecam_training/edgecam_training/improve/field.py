@@ -39,6 +39,7 @@ class LabelledImage:
     """An image with its boxes: (N, 4) float32 x1 y1 x2 y2 in pixels, and N labels. ``group`` is the camera.
 
     ``ignored``, (M, 4) as ``boxes``, are ignore regions: what is in them is neither an object nor background.
+    ``known_size`` is width and height, (0, 0) if only the image file has them.
     """
 
     path: Path
@@ -47,6 +48,15 @@ class LabelledImage:
     group: str = ""
     stamp_ns: int = 0
     ignored: np.ndarray = field(default_factory=lambda: np.zeros((0, 4), np.float32))
+    known_size: tuple[int, int] = (0, 0)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height; decodes the image if they are not known."""
+        if all(self.known_size):
+            return self.known_size
+        height, width = self.pixels().shape[:2]
+        return width, height
 
     def pixels(self) -> np.ndarray:
         """(H, W, 3) uint8 BGR."""
@@ -67,7 +77,8 @@ def reviewed(folder: Path) -> list[LabelledImage]:
         frame = collection.frame(review.id)
         boxes = np.array([box.box for box in review.boxes], np.float32).reshape(-1, 4)
         labels = tuple(box.label for box in review.boxes)
-        images.append(LabelledImage(collection.stored_image(frame), boxes, labels, frame.camera, frame.stamp_ns))
+        path, size = collection.stored_image(frame), (frame.width, frame.height)
+        images.append(LabelledImage(path, boxes, labels, frame.camera, frame.stamp_ns, known_size=size))
     return sorted(images, key=lambda one: (one.group, one.stamp_ns))
 
 
@@ -79,6 +90,7 @@ def from_dataset(dataset: Dataset) -> list[LabelledImage]:
             sample.boxes[~sample.difficult],
             tuple(dataset.classes[label] for label in sample.labels[~sample.difficult]),
             ignored=sample.boxes[sample.difficult],
+            known_size=(sample.width, sample.height),
         )
         for sample in dataset.samples
     ]

@@ -56,13 +56,12 @@ def decode(
 
 
 def _sample(image: LabelledImage, complete: Sequence[str], labels: Sequence[str]) -> Sample:
-    height, width = image.pixels().shape[:2]
     kept = [number for number, label in enumerate(image.labels) if label in complete]
     boxes = np.concatenate([image.boxes[kept], image.ignored])
     # The label of an ignore region does not matter; 0 is the first class here.
     numbers = [labels.index(image.labels[number]) - 1 for number in kept] + [0] * len(image.ignored)
     difficult = [False] * len(kept) + [True] * len(image.ignored)
-    return Sample.make(image.path, (width, height), "train", boxes, numbers, difficult)
+    return Sample.make(image.path, image.size, "train", boxes, numbers, difficult)
 
 
 def normalise(pixels: Tensor, spec: InputSpec) -> Tensor:
