@@ -150,7 +150,7 @@ def test_a_hook_that_raises_is_rolled_back_and_retried(
 
 def test_the_reason_of_a_refused_transition_is_shown_while_it_lasts(peer: Peer) -> None:
     with spinning(FragileNode(FailurePlan({"open": [ValueError("the reason")] * 1000}))) as node:
-        SupervisionScene(peer, node).wait_for(ERROR, "the reason")
+        SupervisionScene(peer, node).wait_for(ERROR, "open: unexpected ValueError: the reason")
         wait_until(lambda: node.state_label() == "unconfigured", what="the end of an attempt")
 
 
@@ -165,7 +165,7 @@ def test_top_shows_the_exception_of_a_hook() -> None:
                 break
     line = next(line for line in done.stdout.splitlines() if line.startswith("fragile"))
     assert line.split()[1] == "error"
-    assert "unexpected ValueError: the reason" in line
+    assert "open: unexpected ValueError: the reason" in line
 
 
 def test_a_failed_open_destroys_what_it_created(peer: Peer) -> None:

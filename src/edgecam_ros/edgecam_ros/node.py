@@ -190,7 +190,8 @@ class EdgecamNode(SupervisedNode, LifecycleNode, Generic[S]):  # type: ignore[mi
         try:
             hook()
         except Exception as error:
-            known, same = EdgecamError.of(error), str(EdgecamError.of(error)) == str(self.problem)
+            known = error if isinstance(error, EdgecamError) else EdgecamError(f"{where}: {EdgecamError.of(error)}")
+            same = str(known) == str(self.problem)
             self.problem = known
             if not (self._autostarting and isinstance(known, _FINAL)):  # main prints a final error as the last line
                 if not (self._autostarting and same):  # not a retry with the same error
