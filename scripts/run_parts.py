@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Run all parts of the test suite, even if one fails, and end with a table.
 
-Each part is a target of the Makefile. The parts that use ROS mostly wait; they, and then the training tests, run beside
-the others, so that both cores stay busy. The output of each part goes to log/test/PART.log and to the screen, in the
+Each part is a target of the Makefile. Two run at a time, so that both cores stay busy, the longest first; the parts
+that use ROS never run beside each other. The output of each part goes to log/test/PART.log and to the screen, in the
 order of the parts. The results of pytest come from its JUnit files in log/test/. A test that one part skips and another
 runs (PyTorch is in the training environment alone) is not counted as skipped, and one that two parts skip counts once.
 If FEW tests or fewer of a part fail, they run again after all parts, one after the other: those that pass count as
@@ -34,7 +34,7 @@ DOCS_PYTHON = (3, 11)  # the oldest Python for the pinned packages of requiremen
 LEFT = "left behind: "
 PARTS = (*CHECKS, "backends", "unit", "node", "launch-tests", "training-tests")
 ROS_PARTS = ("node", "launch-tests")  # their processes wait for discovery and frames most of the time
-SECOND_LANE = (*ROS_PARTS, "training-tests")  # as long as the other parts together
+BY_LENGTH = ("training-tests", "unit", "docs", "types", "backends", "lint")  # the others, the longest first
 YIELDING = ["nice", "-n", "5"]  # for the parts beside them: frames and messages do not wait for a compiler
 
 
@@ -56,22 +56,35 @@ class PartResult:
 def run_all(
     parts: list[str], pytest_args: list[str], prefix: list[str], results: Path, lanes: int = 2
 ) -> list[PartResult]:
-    """Run the parts, those of SECOND_LANE beside the others if there are two lanes."""
-    beside = lanes > 1 and len({part in SECOND_LANE for part in parts}) == 2
-    first, second = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
-    running: list[tuple[str, Future[PartResult]]] = []
-    try:
-        for part in parts:
-            yielding = YIELDING if beside and part not in ROS_PARTS else []
-            lane = second if beside and part in SECOND_LANE else first
-            log_of(part, results).write_bytes(b"")
-            running.append((part, lane.submit(run_part, part, pytest_args, [*prefix, *yielding], results)))
-        done = [follow(part, future, results) for part, future in running]
-    finally:
-        for lane in (first, second):
-            lane.shutdown(cancel_futures=True)
-    count_left_once(done)
-    return done
+    """Run the parts, ``lanes`` of them at a time; the longest begin first, so that the lanes end together."""
+    ros = [part for part in parts if part in ROS_PARTS]  # one after the other
+    others = sorted(set(parts) - set(ros), key=BY_LENGTH.index)
+    chains = [ros, *([part] for part in others)] if lanes > 1 else [parts]
+    yielding = YIELDING if lanes > 1 and ros and others else []
+    done: dict[str, Future[PartResult]] = {part: Future() for part in parts}
+
+    def run_chain(chain: list[str]) -> None:
+        for part in chain:
+            if not done[part].set_running_or_notify_cancel():
+                return
+            try:
+                first = prefix if part in ROS_PARTS else [*prefix, *yielding]
+                done[part].set_result(run_part(part, pytest_args, first, results))
+            except Exception as error:
+                done[part].set_exception(error)
+
+    for part in parts:
+        log_of(part, results).write_bytes(b"")
+    with ThreadPoolExecutor(lanes) as pool:
+        try:
+            for chain in chains:
+                pool.submit(run_chain, chain)
+            ended = [follow(part, done[part], results) for part in parts]
+        finally:
+            for future in done.values():
+                future.cancel()
+    count_left_once(ended)
+    return ended
 
 
 def log_of(part: str, results: Path) -> Path:

@@ -125,6 +125,22 @@ def test_parts_that_use_ros_run_alongside_the_others_and_print_in_order(
     assert "src/x.py:1: error: it is wrong" in lines[at[4] : at[5]]
 
 
+def test_the_longest_parts_begin_and_a_free_lane_takes_the_next(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The unit part waits until the node part has ended and lint has begun after it; that needs one lane for both."""
+    waits = f"until [ -e $@.go ]; do sleep 0.02; done; rm $@.go; {sys.executable} -m pytest -q -c pytest.ini"
+    (project / "Makefile").write_text(
+        f"lint:\n\t@echo lint >>order; touch unit.go\n"
+        f"unit:\n\t@echo unit >>order; touch node.go; {waits} unit_test.py $(PYTEST_ARGS)\n"
+        f"node:\n\t@{waits} unit_test.py $(PYTEST_ARGS); echo node >>order; touch launch-tests.go\n"
+        f"launch-tests:\n\t@{waits} unit_test.py $(PYTEST_ARGS); echo launch >>order\n"
+    )
+    code, lines = run(monkeypatch, capfd, "lint unit node launch-tests")
+    assert (code, lines[-1]) == (0, "4 passed, 0 failed, 2 skipped")
+    assert (project / "order").read_text().split() == ["unit", "node", "launch", "lint"]
+
+
 def test_a_run_without_failures_succeeds(
     project: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
