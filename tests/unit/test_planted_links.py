@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,7 +29,7 @@ from edgecam_core.errors import EdgecamError
 from edgecam_core.events.clips import ClipWriter, CodedFrame
 from edgecam_core.events.event import BEGIN, Event
 from edgecam_core.events.store import EventStore
-from edgecam_core.files import create
+from edgecam_core.files import create, descriptor_path, in_memory
 from edgecam_core.media import gst
 from edgecam_core.models.store import ModelStore
 from edgecam_core.recording.settings import RecorderSettings
@@ -181,3 +184,16 @@ def test_a_locked_file_keeps_its_content(tmp_path: Path) -> None:
     with lock(path):
         pass
     assert path.read_text() == "content"
+
+
+def test_a_file_in_memory_is_read_from_its_beginning_here_and_in_a_child() -> None:
+    with in_memory("secret: größe") as file:
+        path = descriptor_path(file)
+        command = [sys.executable, "-c", f"print(open({path!r}).read())"]
+        for _ in range(2):
+            done = subprocess.run(command, pass_fds=[file], capture_output=True, text=True, check=True)
+            assert done.stdout == "secret: größe\n"
+            assert Path(path).read_text() == "secret: größe"
+        assert subprocess.run(command, capture_output=True, check=False).returncode == 1  # it was not passed on
+    with pytest.raises(OSError):
+        os.fstat(file)

@@ -26,15 +26,17 @@ import json
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import yaml
 from edgecam_core.camera import fleet
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.errors import EdgecamError
+from edgecam_core.files import descriptor_path, in_memory
 
 _NODE = "camera_driver"
 _STOP_SECONDS = 10.0
@@ -43,10 +45,17 @@ _PR_SET_PDEATHSIG = 1
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
+class Command(NamedTuple):
+    """A program's command line, and the descriptors of the files in memory that it reads."""
+
+    words: tuple[str, ...]
+    files: tuple[int, ...] = ()
+
+
 class Fleet:
     """The camera processes. ``run`` blocks until a signal, until all have ended, or one fails without ``respawn``."""
 
-    def __init__(self, commands: dict[str, list[str]], respawn: bool) -> None:
+    def __init__(self, commands: dict[str, Command], respawn: bool) -> None:
         self._commands = commands
         self._respawn = respawn
         self._running: dict[str, subprocess.Popen[bytes]] = {}
@@ -70,7 +79,8 @@ class Fleet:
         self._stopping = True
 
     def _start(self, name: str) -> None:
-        self._running[name] = subprocess.Popen(self._commands[name], preexec_fn=_die_with_parent)
+        words, files = self._commands[name]
+        self._running[name] = subprocess.Popen(words, pass_fds=files, preexec_fn=_die_with_parent)
 
     def _check_processes(self) -> None:
         for name, process in list(self._running.items()):
@@ -104,18 +114,19 @@ class Fleet:
                 process.wait()
 
 
-def node_command(camera: CameraSettings, namespace: str, log_level: str, folder: Path) -> list[str]:
-    """The command line of one camera. Parameters are passed in a file, because command lines would expose passwords."""
+@contextmanager
+def node_command(camera: CameraSettings, namespace: str, log_level: str) -> Iterator[Command]:
+    """The command of one camera. Parameters are passed in a file, because command lines would expose passwords."""
     changed = {name: value for name, value in camera.as_dict().items() if value != camera.specs()[name].default}
-    parameters = folder / f"{camera.camera_name}.yaml"
-    parameters.touch(mode=0o600)
-    parameters.write_text(yaml.safe_dump({"/**": {"ros__parameters": {"camera_name": camera.camera_name, **changed}}}))
+    parameters = {"/**": {"ros__parameters": {"camera_name": camera.camera_name, **changed}}}
     where = f"{namespace.rstrip('/')}/{camera.camera_name}"
-    return [
-        *(sys.executable, "-m", "edgecam_camera.node", "--ros-args"),
-        *("-r", f"__ns:={where}", "-r", f"__node:={_NODE}", "--params-file", str(parameters)),
-        *("--log-level", log_level),
-    ]
+    with in_memory(yaml.safe_dump(parameters)) as file:
+        words = (
+            *(sys.executable, "-m", "edgecam_camera.node", "--ros-args"),
+            *("-r", f"__ns:={where}", "-r", f"__node:={_NODE}", "--params-file", descriptor_path(file)),
+            *("--log-level", log_level),
+        )
+        yield Command(words, (file,))
 
 
 def _die_with_parent() -> None:
@@ -143,9 +154,9 @@ def main(args: Sequence[str] | None = None) -> int:
     if given.names:
         print(json.dumps([camera.camera_name for camera in cameras]))
         return 0
-    with tempfile.TemporaryDirectory(prefix="edgecam-cameras-") as folder:
+    with ExitStack() as stack:
         commands = {
-            camera.camera_name: node_command(camera, given.namespace, given.log_level, Path(folder))
+            camera.camera_name: stack.enter_context(node_command(camera, given.namespace, given.log_level))
             for camera in cameras
         }
         return Fleet(commands, given.respawn.lower() in ("true", "1")).run()

@@ -18,6 +18,8 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -42,6 +44,27 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def in_memory(content: str | bytes) -> Iterator[int]:
+    """A file in memory during the block: an open descriptor, for this process and, with ``pass_fds``, those it starts.
+
+    It has no name on the disk: no other user can open it, and nothing is left behind by a process that is killed. Its
+    path in each of them is that of :func:`descriptor_path`.
+    """
+    handle = os.memfd_create("edgecam")
+    try:
+        with os.fdopen(handle, "wb", closefd=False) as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def descriptor_path(handle: int) -> str:
+    """The path by which a process opens a file that it has as this descriptor, from its beginning."""
+    return f"/proc/self/fd/{handle}"
 
 
 def create(path: Path) -> Path:

@@ -22,12 +22,9 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
-from functools import partial
-from pathlib import Path
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any
 
 from edgecam_core.camera import sources, window
@@ -42,7 +39,7 @@ from edgecam_core.media import decoders, gst
 from edgecam_core.rtp.settings import ReceiverSettings
 from edgecam_ros.command_node import command_node
 
-from edgecam_camera.cameras import node_command
+from edgecam_camera.cameras import Command, node_command
 
 _NAME = "edgecam_show"
 _IMAGE = "sensor_msgs/msg/Image"
@@ -89,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.viewer or not window.has_display(os.environ):
         if not arguments.viewer:
             print("there is no display (DISPLAY and WAYLAND_DISPLAY are empty): using the viewer's page")
-        camera = partial(node_command, settings.changed(camera_name=_NAME), "", "info")
+        camera = node_command(settings.changed(camera_name=_NAME), "", "info")
         return _in_viewer(arguments, None if is_topic else camera)
     sink = window.pick_sink(gst.can_open, os.environ)
     print(sink.note)
@@ -107,8 +104,8 @@ def _rtp(arguments: argparse.Namespace) -> int:
     if not arguments.viewer and window.has_display(os.environ):
         return receive.play(settings)
     parameters = [word for name, value in {**values, **address}.items() for word in ("-p", f"{name}:={value}")]
-    command = [sys.executable, "-m", "edgecam_rtp.receiver_node", "--ros-args", "-r", f"__ns:=/{_NAME}", *parameters]
-    return _in_viewer(arguments, lambda _folder: command)
+    command = (sys.executable, "-m", "edgecam_rtp.receiver_node", "--ros-args", "-r", f"__ns:=/{_NAME}", *parameters)
+    return _in_viewer(arguments, nullcontext(Command(command)))
 
 
 def _settings(source: str, pairs: list[str]) -> CameraSettings:
@@ -206,28 +203,28 @@ def _publisher_check(node: Any, topic: str) -> Callable[[], None]:
     return check
 
 
-def _in_viewer(arguments: argparse.Namespace, source: Callable[[Path], list[str]] | None) -> int:
-    """Run a viewer node until Ctrl-C and, unless a topic is shown, the node started by the command of ``source``."""
+def _in_viewer(arguments: argparse.Namespace, source: AbstractContextManager[Command] | None) -> int:
+    """Run a viewer node until Ctrl-C and, unless a topic is shown, the node of the command ``source``."""
     if importlib.util.find_spec("edgecam_viewer") is None:
         raise MissingDependency("the package edgecam_viewer", "build it together with edgecam_camera, or use a display")
     topic = f"/{arguments.what.lstrip('/')}" if source is None else f"/{_NAME}/image_raw"
-    viewer = [
+    viewer = (
         *(sys.executable, "-c", _VIEWER, "--ros-args", "-r", f"__ns:=/{_NAME}"),
         *("-p", f"port:={arguments.port}", "-r", f"image_raw:={topic}"),
-    ]
+    )
     print(f"open http://127.0.0.1:{arguments.port} in a browser; stop with Ctrl-C", flush=True)
     if arguments.dry_run:
         return 0
     stopping: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda received, _frame: stopping.append(received))
     with ExitStack() as stack:
-        commands = [viewer]
+        commands = [Command(viewer)]
         if source is not None:
-            commands.append(source(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgecam-show-")))))
+            commands.append(stack.enter_context(source))
         running = []
         for command in commands:
-            process = subprocess.Popen(command)
+            process = subprocess.Popen(command.words, pass_fds=command.files)
             stack.callback(process.wait)
             stack.callback(process.send_signal, signal.SIGINT)
             running.append(process)

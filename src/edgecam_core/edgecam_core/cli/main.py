@@ -78,7 +78,8 @@ def _first_line(docstring: str | None) -> str:
 def main(args: Sequence[str] | None = None) -> int:
     """Run a command; returns 0 on success, 1 on failure, 2 for invalid arguments.
 
-    SIGTERM (of ``timeout``, systemd, ``docker stop``) ends a command as Ctrl-C does: what it has written is completed.
+    SIGTERM (of ``timeout``, systemd, ``docker stop``) and SIGHUP (of a terminal that is closed) end a command as Ctrl-C
+    does: what it has written is completed, and its temporary files are removed.
     """
     try:
         with _terminated_as_interrupted():
@@ -91,15 +92,22 @@ def main(args: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _terminated_as_interrupted() -> Iterator[None]:
-    """Within the block, SIGTERM raises KeyboardInterrupt. No effect outside the main thread."""
+    """Within the block, SIGTERM and SIGHUP raise KeyboardInterrupt. No effect outside the main thread.
+
+    SIGHUP stays ignored where it is, by ``nohup``.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    previous = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    for number, handler in previous.items():
+        if handler is not signal.SIG_IGN or number != signal.SIGHUP:
+            signal.signal(number, signal.default_int_handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def _main(args: Sequence[str] | None) -> int:

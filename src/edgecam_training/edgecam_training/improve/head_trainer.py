@@ -16,14 +16,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from edgecam_core.files import descriptor_path, in_memory
 
-from edgecam_core import cache
 from edgecam_training.errors import DatasetError
 from edgecam_training.improve import calibrate
 from edgecam_training.improve.checkpoint import Checkpoints
@@ -139,7 +137,6 @@ class HeadTrainer:
         return shifts, tested
 
     def _detect(self, trained: Learned, images: Sequence[LabelledImage]) -> list[Any]:
-        with tempfile.TemporaryDirectory(prefix="edgecam-fold-") as folder:
-            path = Path(folder) / "fold.onnx"
-            cache.write(path, self._heads.rebuild(trained.labels, trained.weights, trained.biases, {}))
-            return tuples(detect(str(path), images, self._progress))
+        model = self._heads.rebuild(trained.labels, trained.weights, trained.biases, {})
+        with in_memory(model) as file:
+            return tuples(detect(descriptor_path(file), images, self._progress))

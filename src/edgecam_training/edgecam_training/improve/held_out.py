@@ -17,16 +17,14 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+from edgecam_core.files import descriptor_path, in_memory
 
-from edgecam_core import cache
 from edgecam_training.improve import calibrate
 from edgecam_training.improve.field import LabelledImage
 from edgecam_training.improve.measure import Progress, detect, tuples
@@ -83,7 +81,5 @@ def _mean(model: onnx.ModelProto, images: Sequence[LabelledImage], labels: Seque
 
 def found_in(model: onnx.ModelProto, images: Sequence[LabelledImage], progress: Progress) -> list[Any]:
     """Label, score and box of each detection in each image."""
-    with tempfile.TemporaryDirectory(prefix="edgecam-network-") as folder:
-        path = Path(folder) / "network.onnx"
-        cache.write(path, model.SerializeToString())
-        return tuples(detect(str(path), images, progress))
+    with in_memory(model.SerializeToString()) as file:
+        return tuples(detect(descriptor_path(file), images, progress))

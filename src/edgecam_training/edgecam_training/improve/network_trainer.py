@@ -21,7 +21,6 @@ better than they are.
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,12 +30,12 @@ import numpy as np
 import onnx
 import torch
 from edgecam_core.errors import ModelError
+from edgecam_core.files import descriptor_path, in_memory
 from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.models.family import open_family
 from torch import Tensor
 from torch.func import functional_call
 
-from edgecam_core import cache
 from edgecam_training.data.image_cache import ImageCache
 from edgecam_training.errors import CheckpointError, DatasetError, TrainingError
 from edgecam_training.improve import calibrate, network_data, ranges
@@ -243,10 +242,8 @@ class NetworkTrainer:
             if label not in self._material.known and value is not None:
                 shifts[label] = value
         facts["shifts"] = shifts
-        with tempfile.TemporaryDirectory(prefix="edgecam-network-") as folder:
-            path = Path(folder) / "network.onnx"
-            cache.write(path, proto.SerializeToString())
-            heads = ClassHeads(ModelFile.read(path), self._labels)
+        with in_memory(proto.SerializeToString()) as file:
+            heads = ClassHeads(ModelFile.read(Path(descriptor_path(file))), self._labels)
             own = Learned(tuple(self._labels), heads.weights, heads.biases, {}, {})
             shifted = calibrate.apply_shifts(own, shifts)
             return heads.rebuild(self._labels, shifted.weights, shifted.biases, {})
