@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Run a command and report what it leaves behind: processes with their ports, shared memory, files in the checkout.
+"""Run a command and report what it leaves behind: processes with their ports, shared memory, files.
 
     leftovers.py REPORT COMMAND...
 
 The exit code is the command's. REPORT gets one line for each thing left; it is empty if there is none. Processes of
 other people do not count: this one adopts every orphan of the command (PR_SET_CHILD_SUBREAPER), so what is still its
-child afterwards came from it. Processes get GRACE seconds to end and are killed then.
+child afterwards came from it. Processes get GRACE seconds to end and are killed then. Files count in the checkout, and
+those of edgecam in the temporary folder, which the command has for itself; it is removed afterwards.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,10 +38,16 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)  # the command handles it; a handler, unlike SIG_IGN, is reset by exec
     files, segments = changed_files(), shared_memory()
+    temporary = Path(tempfile.mkdtemp(prefix="t-"))
+    temporary.chmod(0o1777)  # like /tmp: tests run programs as other users
+    # The folders of pytest stay, for who looks at a failure.
+    os.environ |= {"TMPDIR": str(temporary), "PYTEST_DEBUG_TEMPROOT": str(temporary.parent)}
     code = run(command)
     # Processes first: their resources are in use until they have ended.
     left = [*processes(), *(f"shared memory {path}" for path in sorted(unused(shared_memory() - segments)))]
     left += [f"file {name}" for name in sorted(changed_files() - files)]
+    left += [f"file {path}" for path in sorted(temporary.glob("edgecam-*"))]
+    shutil.rmtree(temporary, ignore_errors=True)
     Path(report).write_text("".join(f"{line}\n" for line in left))
     return code
 

@@ -17,6 +17,7 @@ import argparse
 import collections
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -235,6 +236,7 @@ def main() -> int:
     results = ROOT / "log" / "test"
     results.mkdir(parents=True, exist_ok=True)
     free_shared_memory()
+    shutil.rmtree(ROOT / "log" / "cache" / "engines", ignore_errors=True)  # measured and calibrated once in each run
     extra = [*shlex.split(os.environ.get("PYTEST_ARGS", "")), *args.pytest_args]
     done = run_all(args.parts.split(), extra, [], results)
     for result in done:

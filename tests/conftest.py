@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import signal
@@ -10,9 +11,11 @@ import types
 from pathlib import Path
 
 import pytest
+from edgecam_core.cache import cache_dir
 from owners import owner
 
-PACKAGES = Path(__file__).resolve().parents[1] / "src"
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ROOT / "src"
 
 # Before NumPy and PyTorch are loaded: their threads wait for each other where tests share the cores, and OpenMP waits
 # in a busy loop, which took five sixths of a training test's CPU time.
@@ -22,6 +25,27 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # A shell ignores SIGINT in background jobs, and every process started by the tests would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def use_own_cache() -> None:
+    """Tests keep their engines and measured choices in log/cache; what is downloaded stays in the user's cache.
+
+    A choice that a test measures on a busy machine would be the user's for good.
+    """
+    own = ROOT / "log" / "cache"
+    own.mkdir(parents=True, exist_ok=True)
+    for kind in ("models", "materials", "test"):
+        downloaded = cache_dir(kind)
+        downloaded.mkdir(parents=True, exist_ok=True)
+        if (own / kind).resolve() != downloaded.resolve():
+            (own / kind).unlink(missing_ok=True)
+            with contextlib.suppress(FileExistsError):  # another test process was faster
+                (own / kind).symlink_to(downloaded.resolve())
+    os.environ["EDGECAM_CACHE"] = str(own)
+
+
+if "PYTEST_XDIST_WORKER" not in os.environ:  # else inherited
+    use_own_cache()
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -220,6 +220,10 @@ def test_leaves_shared_memory():
     Path("/dev/shm/edgecam-left-{pid}").write_bytes(b"x")
 def test_leaves_a_file():
     Path("left.txt").touch()
+def test_leaves_a_temporary_folder(tmp_path):
+    import tempfile
+    Path(tempfile.mkdtemp(prefix="edgecam-left-"), "x").touch()
+    assert tempfile.gettempdir() not in str(tmp_path)
 """
 
 
@@ -239,12 +243,15 @@ def test_leftovers_fail_a_part_and_its_processes_are_ended(
         someone_else.wait()
     left = [line.removeprefix("  node: left behind: ") for line in lines if "left behind" in line]
     kinds = sorted(" ".join(line.split()[:2]) for line in left)
-    assert kinds[0] == "file ??", lines
-    assert kinds[1].startswith("port ")
-    assert kinds[2].startswith("process ")
-    assert kinds[3:] == ["shared memory"]
-    assert (code, lines[-1]) == (1, "4 passed, 4 failed, 2 skipped")
-    assert sum("left behind" in line for line in lines) == 4, "what unit found beside node counts once"
+    assert kinds[0].startswith("file /"), lines
+    assert "/edgecam-left-" in kinds[0]
+    assert not Path(kinds[0].removeprefix("file ")).parent.exists()
+    assert kinds[1] == "file ??"
+    assert kinds[2].startswith("port ")
+    assert kinds[3].startswith("process ")
+    assert kinds[4:] == ["shared memory"]
+    assert (code, lines[-1]) == (1, "5 passed, 5 failed, 2 skipped")
+    assert sum("left behind" in line for line in lines) == 5, "what unit found beside node counts once"
     pid = next(int(line.split()[1].rstrip(":")) for line in left if line.startswith("process"))
     assert not Path(f"/proc/{pid}").exists()
 
