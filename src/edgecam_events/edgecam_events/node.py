@@ -183,7 +183,7 @@ class EventsNode(EdgecamNode[EventsNodeSettings]):
 
 
 def event_to_ros(outgoing: Outgoing) -> EventMessage:
-    """Convert the begin or end of an event to a message."""
+    """Convert the start or end of an event to a message."""
     event = outgoing.event
     x1, y1, x2, y2 = event.box or (0.0, 0.0, 0.0, 0.0)
     center = Pose2D(position=Point2D(x=(x1 + x2) / 2, y=(y1 + y2) / 2))

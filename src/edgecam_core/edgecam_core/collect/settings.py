@@ -77,7 +77,7 @@ class CollectorSettings(Settings):
     jpeg_quality: int = setting(95, "Quality of stored JPEG.", low=1, high=100)
     retention_days: float = setting(
         0.0,
-        "Unreviewed frames are deleted after this many days by a clock that is set; 0: never.",
+        "Unreviewed frames are deleted after this many days if the clock is set; 0: never.",
         low=0.0,
         high=3650.0,
         unit="d",

@@ -59,7 +59,7 @@ class EventsSettings(Settings):
         choices=("auto", "video", "jpeg", "none"),
     )
     pre_roll: float = setting(
-        5.0, "Length of the clip before the begin of the event.", low=0.0, high=60.0, unit="s", runtime=True
+        5.0, "Length of the clip before the start of the event.", low=0.0, high=60.0, unit="s", runtime=True
     )
     post_roll: float = setting(
         5.0, "Length of the clip after the end of the event.", low=0.0, high=60.0, unit="s", runtime=True

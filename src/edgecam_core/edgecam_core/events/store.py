@@ -108,7 +108,7 @@ class EventStore(EventIndex):
         return int(count), int(size)
 
     def begin(self, event: Event) -> None:
-        """Store the begin of an event; storing it again changes nothing. Raises StoreError."""
+        """Store the start of an event; storing it again changes nothing. Raises StoreError."""
         box = event.box or (None,) * 4
         values = (
             event.id, event.camera, event.rule, event.kind, event.zone, event.label, event.track_id, event.detail,

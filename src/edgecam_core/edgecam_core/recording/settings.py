@@ -50,7 +50,7 @@ class RecorderSettings(Settings):
         choices=("zstd", "lz4", "none"),
     )
     flush_seconds: float = setting(
-        1.0, "Interval of writing to disk; a crash loses at most this much.", low=0.1, high=60.0, unit="s"
+        1.0, "Interval between writes to disk; a crash loses at most this much.", low=0.1, high=60.0, unit="s"
     )
     queue_megabytes: float = setting(
         200.0, "Size of the queue for a slow disk; messages above it are dropped and counted.",
