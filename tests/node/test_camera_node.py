@@ -177,6 +177,12 @@ def test_simulated_time_is_followed(peer: Peer, start: Start) -> None:
     assert 5000e9 < stamps[-1] <= (5000 + next(ticks)) * 1e9
 
 
+def test_a_conversion_is_loaded_before_anybody_subscribes(start: Start) -> None:
+    node = start(source="test://red", image_width=64, image_height=48)  # BGRA, which OpenCV converts
+    maps = Path(f"/proc/{node.pid}/maps")
+    wait_until(lambda: "/cv2" in maps.read_text(), LONG, "OpenCV")
+
+
 def test_best_effort_is_offered_on_request(peer: Peer, start: Start) -> None:
     start(image_width=64, image_height=48, image_reliability="best_effort")
     info = wait_until(lambda: peer.node.get_publishers_info_by_topic("/camera/image_raw"), LONG, "the publisher")

@@ -10,8 +10,8 @@ import pytest
 
 # Each takes 5 to 150 ms of CPU time, or megabytes. The modules that a node needs are in its row below.
 COSTLY = {
-    "PIL", "aiohttp", "asyncio", "cv2", "decimal", "gi", "hashlib", "http.client", "importlib.metadata", "matplotlib",
-    "mcap", "numpy", "onnx", "onnxruntime", "openvino", "qrcode", "rclpy", "rosbags", "scipy",
+    "PIL", "aiohttp", "asyncio", "cv2", "decimal", "gi", "hashlib", "http.client", "importlib.metadata", "lark",
+    "matplotlib", "mcap", "numpy", "onnx", "onnxruntime", "openvino", "qrcode", "rclpy", "rosbags", "scipy",
     "sqlite3", "ssl", "tarfile", "torch", "urllib.request", "vision_msgs", "zstandard",
 }  # fmt: skip
 EVERY_NODE = {"numpy", "rclpy"}
@@ -45,6 +45,30 @@ def test_help_imports_no_command() -> None:
     assert loaded("from edgecam_core.cli.main import main\ntry: main(['--help'])\nexcept SystemExit: pass") <= {
         "importlib.metadata"
     }
+
+
+NODE = """
+import sys
+from edgecam_ros.main import run_all
+from edgecam_ros.node import EdgecamNode
+from edgecam_core.settings import Settings
+
+class Ends(EdgecamNode[Settings]):
+    settings_type = Settings
+
+    def start(self):
+        self.finish()
+
+assert run_all([lambda: Ends("ends")], []) == 0
+"""
+
+
+def test_a_running_node_loads_no_code_generator() -> None:
+    assert loaded(NODE) <= EVERY_NODE
+
+
+def test_the_code_generator_loads_when_asked_for() -> None:
+    assert "lark" in loaded(f"{NODE}\nfrom rosidl_generator_py import generate_py, import_type_support")
 
 
 def loaded(program: str) -> set[str]:

@@ -161,6 +161,8 @@ class CameraNode(EdgecamNode[CameraSettings]):
         if self._raw.has_consumers():
             self._raw.publish(frame, header, self.settings.image_encoding)
             TRACER.reached("camera.published", frame.stamp_ns)
+        else:
+            self._raw.prepare(frame, header, self.settings.image_encoding)
         if self._compressed.has_consumers():
             self._compressed.publish(frame, header, self.settings.image_encoding, self.settings.jpeg_quality)
         self._info.publish(frame, header, self.settings)

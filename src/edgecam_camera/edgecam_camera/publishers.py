@@ -66,6 +66,18 @@ class RawPublisher:
             LOCAL.publish(self._topic, captured.frame(encoding))  # new memory, because subscribers may keep the frame
             if not self._publisher.get_subscription_count():
                 return
+        self._publisher.publish(self._filled(captured, header, encoding))
+
+    def prepare(self, captured: CapturedFrame, header: Header, encoding: str) -> None:
+        """Convert a first frame that nobody sees: a conversion loads libraries, and meanwhile subscribers are found.
+
+        Does nothing after the first call. Raises as :meth:`publish`.
+        """
+        if not len(self._message.data):
+            self._filled(captured, header, encoding)
+
+    def _filled(self, captured: CapturedFrame, header: Header, encoding: str) -> Image:
+        """The message with this frame; valid until the next call."""
         size = captured.size(encoding)
         message = self._message
         if len(message.data) != size:
@@ -74,8 +86,8 @@ class RawPublisher:
         message.header = header
         message.width, message.height, message.step = frame.width, frame.height, frame.step
         message.encoding = encoding
-        self._publisher.publish(message)
         self._message = message
+        return message
 
 
 class CompressedPublisher:

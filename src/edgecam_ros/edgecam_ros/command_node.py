@@ -23,6 +23,8 @@ from typing import Any
 
 from edgecam_core.errors import MissingDependency
 
+from edgecam_ros.message_support import skip_generator
+
 
 def see_all() -> None:
     """Before ``rclpy.init``: with a Fast DDS discovery server, learn of all nodes, not only of matching endpoints.
@@ -46,6 +48,7 @@ def command_node(name: str) -> Iterator[Any]:
     except ImportError as problem:
         raise MissingDependency(f"ROS 2 ({problem})", "source install/setup.bash") from problem
     see_all()
+    skip_generator()
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     node = rclpy.create_node(name, start_parameter_services=False)
     try:

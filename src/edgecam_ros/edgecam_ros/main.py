@@ -32,6 +32,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from edgecam_ros.executor import make_executor
 from edgecam_ros.faults import place
+from edgecam_ros.message_support import skip_generator
 from edgecam_ros.node import EdgecamNode
 
 SPIN_SECONDS = 0.2
@@ -55,6 +56,7 @@ def run_all(node_types: Sequence[Callable[[], EdgecamNode]], args: Sequence[str]
     if stopping:  # during the imports
         return 0
     keep_pages()
+    skip_generator()
     try:
         rclpy.init(args=list(sys.argv if args is None else args), signal_handler_options=SignalHandlerOptions.NO)
     except RuntimeError as error:  # rcl's: an unreadable parameter file, unknown ROS arguments, missing security keys

@@ -181,10 +181,9 @@ class CameraSettings(Settings):
 
 def fraction(rate: float) -> str:
     """A rate as a GStreamer fraction: 25 -> 25/1, 29.97 -> 30000/1001, 12.5 -> 25/2."""
-    from fractions import Fraction
-
     for numerator in (24000, 30000, 60000, 120000):  # NTSC rates, rounded in any way
         if abs(rate - numerator / 1001) < 0.005:
             return f"{numerator}/1001"
-    exact = Fraction(rate).limit_denominator(1001)
-    return f"{exact.numerator}/{exact.denominator}"
+    # As Fraction(rate).limit_denominator(1001), whose module loads decimal at every start.
+    denominator = min(range(1, 1002), key=lambda parts: abs(rate - round(rate * parts) / parts))
+    return f"{round(rate * denominator)}/{denominator}"
