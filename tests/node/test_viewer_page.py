@@ -100,15 +100,25 @@ async def repeat(page: Page, expression: str, action: Any) -> None:
     await eventually(look, what=expression)
 
 
+# Whether the tile's buttons cannot be used, and their titles.
+BUTTONS = (
+    "[...document.querySelectorAll('.tile .actions:not(.camera) button')].map((one) => `${one.disabled}: ${one.title}`)"
+)
+
+
 async def test_without_a_camera_the_header_reports_it(page: Page, viewer: ViewerProcess) -> None:
     await page.open(viewer.url)
     await page.wait_for(f"{STATE} === 'Error: camera: no frames: /camera/image_raw has no publisher'")
     await page.becomes(LEVEL, "error")
     await page.wait_for("document.querySelector('.wait').innerText.includes('/camera/image_raw has no publisher')")
+    reason = "true: no frames: /camera/image_raw has no publisher"
+    await page.becomes(f"{BUTTONS}.join()", f"{reason},{reason}")
     with ViewerScene("/camera", fps=10):
         await page.wait_for(f"{LEVEL} === 'ok' && {STATE}.startsWith('live')")
         await page.wait_for("document.querySelector('.figures .word').textContent === 'live'")
+        await page.becomes(f"{BUTTONS}.join()", "false: ,false: ")
     await page.wait_for(f"{LEVEL} === 'error' && {STATE}.includes('no frames')")
+    await page.wait_for(f"{BUTTONS}.every((one) => one.startsWith('true: no frames'))")
     assert page.problems == []
 
 

@@ -64,6 +64,7 @@ export class Tile {
     this.buttons.record.onclick = () => this.record();
     this.buttons.saveThere.onclick = () => link.send({ type: "snapshot", camera: index });
     this.buttons.recordThere.onclick = () => link.send({ type: "record", camera: index, value: !this.recording });
+    this.offer("waiting for frames");
   }
 
   find(selector) { return this.element.querySelector(selector); }
@@ -94,6 +95,7 @@ export class Tile {
 
   // A frame was shown.
   arrived({ width, height }) {
+    if (!("live" in this.element.dataset)) this.offer("");
     this.element.dataset.live = "";
     const text = `${width} / ${height}`;
     if (this.shape === text) return;
@@ -113,7 +115,16 @@ export class Tile {
     write(this.find(".ms"), live ? `latency ${Math.round(camera.latency)} ms` : "latency – ms");
     write(this.wait, reason ? `no frame for ${seconds} s: ${reason}` : "waiting for frames");
     this.showRecording(facts);
+    this.offer(live ? "" : reason ? `no frames: ${reason}` : "waiting for frames");
     this.find(".draw").hidden = !facts.drawing && !this.shapes.opened;
+  }
+
+  // Saving here needs frames; why: the reason why there are none, "" while they arrive. A recording can always be stopped.
+  offer(why) {
+    const { snapshot, record } = this.buttons;
+    snapshot.disabled = why !== "";
+    record.disabled = why !== "" && !this.recorder.running;
+    snapshot.title = record.title = why;
   }
 
   showRecording({ saving, recording, recording_seconds: seconds }) {
