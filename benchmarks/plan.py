@@ -33,8 +33,10 @@ def chosen(rows: list[Row], some: bool, run: Store, fresh: bool) -> list[Row]:
 
 
 def quick(rows: list[Row], *known: dict[str, RowResult]) -> list[Row]:
-    """As many of ``QUICK`` as fit into three minutes with one round each."""
+    """As many of ``QUICK`` as fit into three minutes with one round each; if none is there, all ``rows``."""
     by_name = {row.name: row for row in rows}
+    if not any(name in by_name for name in QUICK):  # asked for by name
+        return rows
     taken, left = [], QUICK_SECONDS
     for name in QUICK:
         cost = expected(name, 1, *known)

@@ -137,6 +137,10 @@ def test_quick_selects_the_rows_that_fit_into_its_time() -> None:
     assert taken
 
 
+def test_quick_takes_rows_that_were_asked_for_and_are_not_quick() -> None:
+    assert [one.name for one in plan.quick([row("detector_four_cameras")])] == ["detector_four_cameras"]
+
+
 def test_the_list_shows_the_expected_time_of_each_row_and_of_all() -> None:
     known = Store(Path("none"), rows={"a": result("a", [1.0, 1.0]), "b": result("b", [1.0])})
     known.rows["a"].seconds, known.rows["b"].seconds = 80.0, 30.0
