@@ -130,4 +130,5 @@ def camera_private() -> float:
 
 
 def bare_private() -> float:
-    return private(peer("image_publisher", 640, 480, 30, 0, "edgecam_camera.node"))
+    same_imports = ("edgecam_ros.message_support:skip_generator", "edgecam_camera.node")
+    return private(peer("image_publisher", 640, 480, 30, 0, *same_imports))

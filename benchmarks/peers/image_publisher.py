@@ -1,6 +1,7 @@
 """A bare rclpy publisher of stamped bgr8 frames: the simplest possible node.
 
-Usage: image_publisher WIDTH HEIGHT RATE COUNT [MODULE ...] (COUNT 0: until stopped; modules are imported first)
+Usage: image_publisher WIDTH HEIGHT RATE COUNT [MODULE[:FUNCTION] ...]
+COUNT 0: until stopped. Modules are imported, and their functions called, first.
 """
 
 from __future__ import annotations
@@ -17,8 +18,11 @@ from sensor_msgs.msg import Image
 
 def main() -> None:
     width, height, rate, count = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
-    for module in sys.argv[5:]:
-        importlib.import_module(module)
+    for name in sys.argv[5:]:
+        module, _, function = name.partition(":")
+        imported = importlib.import_module(module)
+        if function:
+            getattr(imported, function)()
     rclpy.init()
     node = rclpy.create_node("image_publisher")
     publisher = node.create_publisher(Image, "image_raw", QoSProfile(depth=5))
