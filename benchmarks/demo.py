@@ -130,5 +130,6 @@ def camera_private() -> float:
 
 
 def bare_private() -> float:
-    same_imports = ("edgecam_ros.message_support:skip_generator", "edgecam_camera.node")
-    return private(peer("image_publisher", 640, 480, 30, 0, *same_imports))
+    # The camera node imports the last two when it opens its source and converts its first frame.
+    skip, libraries = "edgecam_ros.message_support:skip_generator", ("edgecam_ros.starting:load_gstreamer", "cv2")
+    return private(peer("image_publisher", 640, 480, 30, 0, skip, "edgecam_camera.node", *libraries))
