@@ -228,17 +228,27 @@ def free_shared_memory() -> None:
     subprocess.run(command, env=environment, check=False)
 
 
+def names(text: str) -> list[str]:
+    """The parts in this text, separated by spaces. Ends the program: it names something else."""
+    parts = text.split()
+    if unknown := [part for part in parts if part not in PARTS]:
+        sys.exit(f"PARTS: no part of the suite: {' '.join(unknown)}; the parts are {' '.join(PARTS)}")
+    return parts
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--parts", default=os.environ.get("PARTS", " ".join(PARTS)), help="names, separated by spaces")
+    default = os.environ.get("PARTS") or " ".join(PARTS)
+    parser.add_argument("--parts", default=default, help="names, separated by spaces; default: PARTS, or all")
     parser.add_argument("pytest_args", nargs="*", help="after --: arguments for every pytest run")
     args = parser.parse_args()
+    parts = names(args.parts)
     results = ROOT / "log" / "test"
     results.mkdir(parents=True, exist_ok=True)
     free_shared_memory()
     shutil.rmtree(ROOT / "log" / "cache" / "engines", ignore_errors=True)  # measured and calibrated once in each run
     extra = [*shlex.split(os.environ.get("PYTEST_ARGS", "")), *args.pytest_args]
-    done = run_all(args.parts.split(), extra, [], results)
+    done = run_all(parts, extra, [], results)
     for result in done:
         run_failed_again(result, extra, results)
     count_skips_once(done)

@@ -94,7 +94,7 @@ def commit() -> str:
 
 def main() -> int:
     runs, load = int(os.environ.get("HARD_RUNS", "5")), int(os.environ.get("HARD_BUSY", "4"))
-    parts = (os.environ.get("PARTS") or " ".join(part for part in PARTS if part not in CHECKS)).split()
+    parts = run_parts.names(os.environ.get("PARTS") or " ".join(part for part in PARTS if part not in CHECKS))
     RESULTS.mkdir(parents=True, exist_ok=True)
     settings = {"commit": commit(), "parts": " ".join(parts), "pytest": os.environ.get("PYTEST_ARGS", "")}
     rows = StoredRows(RESULTS / "hard.json", settings)

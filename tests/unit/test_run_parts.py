@@ -159,6 +159,13 @@ def test_the_site_is_skipped_with_a_reason_where_its_generator_does_not_run(
     assert "    1  the site's generator needs Python 3.11" in lines
 
 
+def test_an_unknown_part_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARTS", "lint unti")
+    monkeypatch.setattr(sys, "argv", ["run_parts.py"])
+    with pytest.raises(SystemExit, match="no part of the suite: unti; the parts are lint types docs"):
+        run_parts.main()
+
+
 def test_a_part_without_tests_fails(
     project: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
