@@ -22,9 +22,18 @@ PACKAGES = ROOT / "src"
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-# A shell ignores SIGINT in background jobs, and every process started by the tests would inherit that.
+# A shell ignores SIGINT in background jobs, nohup ignores SIGHUP; all processes started by the tests would inherit it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+if importlib.util.find_spec("hypothesis"):  # not in every environment
+    from hypothesis import HealthCheck, settings
+
+    # A busy machine is not an error: by default an example must end within 0.2 s.
+    settings.register_profile("edgecam", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("edgecam")
 
 
 def use_own_cache() -> None:

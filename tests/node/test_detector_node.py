@@ -147,7 +147,7 @@ def test_several_cameras_share_one_model(peer: Peer, tmp_path: Path, monkeypatch
     cameras = {"front": (quadrants(64, 48), 3), "rear": (np.zeros((48, 64, 3), np.uint8), 0)}
     opened: list[int] = []
     original = Detector.load
-    monkeypatch.setattr(Detector, "load", lambda *rest: opened.append(1) or original(*rest))
+    monkeypatch.setattr(Detector, "load", lambda *rest, **named: opened.append(1) or original(*rest, **named))
     statuses: list[DiagnosticArray] = peer.collect(DiagnosticArray, "/diagnostics")
     model = color_detector(tmp_path / "m.onnx")
     subject = Detecting(peer, model, cameras=list(cameras), image_reliability="reliable")
