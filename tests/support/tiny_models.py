@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+import cv2
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
@@ -94,3 +95,11 @@ def quadrants(width: int, height: int) -> np.ndarray:
     image[: height // 2, width // 2 :, 1] = 255
     image[height // 2 :, : width // 2, 0] = 255
     return image
+
+
+def image_folder(folder: Path) -> Path:
+    """Create the folder with three images of different sizes, 000000000000.png and so on."""
+    folder.mkdir()
+    for number, size in enumerate([(64, 48), (100, 80), (33, 33)]):
+        cv2.imwrite(str(folder / f"{number:012d}.png"), quadrants(*size))
+    return folder

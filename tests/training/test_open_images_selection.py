@@ -5,47 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import pytest
 from annotated import write_image
 from edgecam_core.cli.main import main
 from edgecam_training.data import manifest
 from edgecam_training.data.dataset import Sample
 from edgecam_training.data.loading import load
-from edgecam_training.data.open_images import fetch, transfer
+from edgecam_training.data.open_images import fetch
 from edgecam_training.errors import DatasetError
-from open_images_server import _FACTS, _HEAD, OpenImagesServer
-from shapes import shape_image
+from open_images_server import _FACTS, _HEAD, OpenImagesServer, small_server
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenImagesServer]:
-    monkeypatch.setattr(transfer, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(transfer, "TRIES", 3)
-    found = OpenImagesServer()
-    found.files["/v5/class-descriptions-boxable.csv"] = b"/m/z,Zebra\n/m/w,Whale\n/m/s,Sea turtle\n"
-    rows = {"train": [], "validation": [], "test": []}
-    for number in range(8):
-        split = ("train", "train", "train", "train", "train", "validation", "test", "train")[number]
-        name, code = f"{number:016x}", ("/m/z", "/m/w")[number % 2]
-        group = int(number == 2)
-        rows[split].append((name, f"{name},x,{code},1,0.1,0.6,0.2,0.7,0,0,{group},0,0"))
-        good, data = cv2.imencode(".jpg", shape_image(number)[0])
-        assert good
-        found.files[f"/{split}/{name}.jpg"] = data.tobytes()
-    boxes = {"train": "/v6/oidv6-train-annotations-bbox.csv"}
-    images = {"train": "/2018_04/train/train-images-boxable-with-rotation.csv"}
-    for split in ("validation", "test"):
-        boxes[split] = f"/v5/{split}-annotations-bbox.csv"
-        images[split] = f"/2018_04/{split}/{split}-images-with-rotation.csv"
-    for split, lines in rows.items():
-        other = "f" * 16 + ",x,/m/other,1,0,1,0,1,0,0,0,0,0"
-        found.files[boxes[split]] = "\n".join([_HEAD, other, *(line for _, line in lines)]).encode()
-        facts = [f"{name},{split},u,https://photo/{name},CC-BY,p,An Author,t,1,m,x,0" for name, _ in lines]
-        found.files[images[split]] = "\n".join([_FACTS, *facts]).encode()
-    yield found
-    found.http.shutdown()
-    found.http.server_close()
+    with small_server(monkeypatch) as found:
+        yield found
 
 
 def test_like_jetson_inference(server: OpenImagesServer, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from edgecam_core.cli.main import _terminated_as_interrupted, main
+from edgecam_core.cli.main import _terminated_as_interrupted, ending_signals, main
 
 
 def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -55,6 +55,7 @@ def test_a_signal_that_ends_a_command_lets_it_remove_its_files(number: signal.Si
 def test_nohup_still_keeps_a_command_running() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
+        assert ending_signals() == (signal.SIGTERM,)
         with _terminated_as_interrupted():
             signal.raise_signal(signal.SIGHUP)
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN

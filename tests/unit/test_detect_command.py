@@ -19,7 +19,7 @@ from edgecam_core.cli.main import main
 from edgecam_core.images import annotate
 from edgecam_core.images.inputs import InputImage, expand
 from edgecam_core.types import Detections, Frame
-from tiny_models import color_detector, quadrants
+from tiny_models import color_detector, image_folder, quadrants
 
 
 @pytest.fixture
@@ -29,11 +29,7 @@ def model(tmp_path: Path) -> str:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    folder = tmp_path / "in"
-    folder.mkdir()
-    for number, size in enumerate([(64, 48), (100, 80), (33, 33)]):
-        cv2.imwrite(str(folder / f"{number:012d}.png"), quadrants(*size))
-    return folder
+    return image_folder(tmp_path / "in")
 
 
 def detect(*arguments: object) -> int:

@@ -10,16 +10,12 @@ import numpy as np
 import pytest
 from edgecam_core.errors import SettingError
 from edgecam_core.images.inputs import InputImage, each, expand, read_inputs
-from tiny_models import quadrants
+from tiny_models import image_folder
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    folder = tmp_path / "in"
-    folder.mkdir()
-    for number, size in enumerate([(64, 48), (100, 80), (33, 33)]):
-        cv2.imwrite(str(folder / f"{number:012d}.png"), quadrants(*size))
-    return folder
+    return image_folder(tmp_path / "in")
 
 
 def test_inputs_are_expanded_in_order(folder: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -150,16 +149,6 @@ def test_a_token_is_generated_for_public_addresses_only() -> None:
     assert len(one.token) >= 24
     assert one.token != other.token
     assert Access("0.0.0.0", "mine").token == "mine"
-
-
-@pytest.fixture(scope="module")
-def pem(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    folder = tmp_path_factory.mktemp("tls")
-    key, certificate = str(folder / "key.pem"), str(folder / "certificate.pem")
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-               "-days", "1", "-subj", "/CN=localhost", "-keyout", key, "-out", certificate]  # fmt: skip
-    subprocess.run(command, check=True, capture_output=True)
-    return certificate, key
 
 
 async def test_tls_serves_the_page_encrypted(pem: tuple[str, str]) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import socket
 import ssl
-import subprocess
 import time
 from collections.abc import Iterator
 
@@ -145,13 +144,3 @@ async def test_a_viewer_that_stops_reading_is_disconnected_and_delays_no_other()
                 newest = int((await first_frames(link, 1))[0]["stamp"])
                 assert newest >= before - 50, "the other viewer must not fall behind by 50 frames"
             assert served.hub.viewers == 1
-
-
-@pytest.fixture(scope="module")
-def pem(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    folder = tmp_path_factory.mktemp("tls")
-    key, certificate = str(folder / "key.pem"), str(folder / "certificate.pem")
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-               "-days", "1", "-subj", "/CN=localhost", "-keyout", key, "-out", certificate]  # fmt: skip
-    subprocess.run(command, check=True, capture_output=True)
-    return certificate, key

@@ -32,6 +32,7 @@ from edgecam_core.camera.plan import Feeder, SourcePlan
 from edgecam_core.camera.remedies import with_remedy
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.cli import receive
+from edgecam_core.cli.main import ending_signals
 from edgecam_core.counters import Counters
 from edgecam_core.errors import EdgecamError, MissingDependency, SettingError, SourceError
 from edgecam_core.masking import masked
@@ -216,7 +217,7 @@ def _in_viewer(arguments: argparse.Namespace, source: AbstractContextManager[Com
     if arguments.dry_run:
         return 0
     stopping: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, *ending_signals()):
         signal.signal(number, lambda received, _frame: stopping.append(received))
     with ExitStack() as stack:
         commands = [Command(viewer)]

@@ -184,6 +184,9 @@ def fraction(rate: float) -> str:
     for numerator in (24000, 30000, 60000, 120000):  # NTSC rates, rounded in any way
         if abs(rate - numerator / 1001) < 0.005:
             return f"{numerator}/1001"
-    # As Fraction(rate).limit_denominator(1001), whose module loads decimal at every start.
-    denominator = min(range(1, 1002), key=lambda parts: abs(rate - round(rate * parts) / parts))
-    return f"{round(rate * denominator)}/{denominator}"
+    if rate == round(rate):
+        return f"{round(rate)}/1"
+    from fractions import Fraction  # loads decimal: not at the start of a camera with a whole rate
+
+    exact = Fraction(rate).limit_denominator(1001)
+    return f"{exact.numerator}/{exact.denominator}"

@@ -90,19 +90,19 @@ def main(args: Sequence[str] | None = None) -> int:
         flush_stdout()
 
 
+def ending_signals() -> tuple[signal.Signals, ...]:
+    """SIGTERM, and SIGHUP unless it is ignored, as with ``nohup``."""
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return (signal.SIGTERM,) if ignored else (signal.SIGTERM, signal.SIGHUP)
+
+
 @contextmanager
 def _terminated_as_interrupted() -> Iterator[None]:
-    """Within the block, SIGTERM and SIGHUP raise KeyboardInterrupt. No effect outside the main thread.
-
-    SIGHUP stays ignored where it is, by ``nohup``.
-    """
+    """Within the block, :func:`ending_signals` raise KeyboardInterrupt. No effect outside the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    previous = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    for number, handler in previous.items():
-        if handler is not signal.SIG_IGN or number != signal.SIGHUP:
-            signal.signal(number, signal.default_int_handler)
+    previous = {number: signal.signal(number, signal.default_int_handler) for number in ending_signals()}
     try:
         yield
     finally:
