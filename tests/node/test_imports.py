@@ -26,7 +26,7 @@ NEEDED = {
     "edgecam_viewer.node": EVERY_NODE | {
         "aiohttp", "asyncio", "cv2", "hashlib", "http.client", "sqlite3", "ssl", "urllib.request", "vision_msgs",
     },
-    "edgecam_core.cli.main": {"importlib.metadata"},
+    "edgecam_core.cli.main": set(),
     "edgecam_core.cli.doctor": set(),
     "edgecam_core.cli.receive": set(),
     "edgecam_recorder.cli.record": set(),

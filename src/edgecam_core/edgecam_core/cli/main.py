@@ -33,7 +33,6 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.abc import InspectLoader
-from importlib.metadata import PackageNotFoundError, version
 
 from edgecam_core.errors import EdgecamError, SettingError
 from edgecam_core.stdout import flush_stdout
@@ -58,6 +57,8 @@ def commands() -> dict[str, str]:
 
 
 def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version("edgecam-core")
     except PackageNotFoundError:  # run from source, as in the environment of edgecam_training
