@@ -8,9 +8,10 @@ from __future__ import annotations
 import functools
 import json
 import subprocess
-import tempfile
 from functools import partial
 from pathlib import Path
+
+from edgecam_core.temporary import TemporaryFolder
 
 from benchmarks.row import Row
 from benchmarks.runs import shared
@@ -50,8 +51,8 @@ def value(run: functools.partial[dict[str, float]], key: str) -> float:
 
 
 @functools.cache
-def _folder() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="edgecam-camera-bench-")  # removed at the interpreter's end
+def _folder() -> TemporaryFolder:
+    return TemporaryFolder("bench")  # removed at the interpreter's end
 
 
 @functools.cache

@@ -123,7 +123,7 @@ def run_part(part: str, pytest_args: list[str], prefix: list[str], results: Path
     elif not code and not result.passed:
         result.failed.add(f"{part} (no test passed)")
     if part in ROS_PARTS:
-        free_shared_memory()
+        free_leftovers()
     result.failed |= left_behind(report)
     return result
 
@@ -221,9 +221,9 @@ def summary(results: list[PartResult], heading: str = "part") -> str:
     return "\n".join([*lines, "", "{} passed, {} failed, {} skipped".format(*totals)])
 
 
-def free_shared_memory() -> None:
-    """Remove the Fast DDS segments of processes that were killed."""
-    command = [sys.executable, "-m", "edgecam_core.doctor.shared_memory", "--free"]
+def free_leftovers() -> None:
+    """Remove the Fast DDS segments and temporary folders of processes that were killed."""
+    command = [sys.executable, "-m", "edgecam_core.doctor", "--free"]
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src" / "edgecam_core")}
     subprocess.run(command, env=environment, check=False)
 
@@ -245,7 +245,7 @@ def main() -> int:
     parts = names(args.parts)
     results = ROOT / "log" / "test"
     results.mkdir(parents=True, exist_ok=True)
-    free_shared_memory()
+    free_leftovers()
     shutil.rmtree(ROOT / "log" / "cache" / "engines", ignore_errors=True)  # measured and calibrated once in each run
     extra = [*shlex.split(os.environ.get("PYTEST_ARGS", "")), *args.pytest_args]
     done = run_all(parts, extra, [], results)

@@ -45,7 +45,7 @@ def busy(count: int) -> Iterator[None]:
 def run(heading: str, parts: list[str], prefix: list[str], pytest_args: list[str], lanes: int) -> PartResult:
     """Run the parts and combine their results into one row."""
     print(f"\n######## {heading} ########", flush=True)
-    run_parts.free_shared_memory()
+    run_parts.free_leftovers()
     begin = time.monotonic()
     args = [*shlex.split(os.environ.get("PYTEST_ARGS", "")), *pytest_args]
     results = run_parts.run_all(parts, args, prefix, RESULTS, lanes)

@@ -20,7 +20,7 @@ assert spec.loader is not None
 run_parts = importlib.util.module_from_spec(spec)
 sys.modules["run_parts"] = run_parts
 spec.loader.exec_module(run_parts)
-FREE = run_parts.free_shared_memory
+FREE = run_parts.free_leftovers
 
 MAKEFILE = """
 PARALLEL = -p no:doctest
@@ -66,7 +66,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "unit_test.py").write_text(UNIT)
     (tmp_path / "node_test.py").write_text(NODE)
     monkeypatch.setattr(run_parts, "ROOT", tmp_path)
-    monkeypatch.setattr(run_parts, "free_shared_memory", lambda: None)
+    monkeypatch.setattr(run_parts, "free_leftovers", lambda: None)
     for name in ("PARTS", "PYTEST_ARGS", "PYTEST_ADDOPTS", "MAKEFLAGS", "PYTEST_XDIST_WORKER"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # a second less for each pytest run
@@ -266,7 +266,7 @@ def test_leftovers_fail_a_part_and_its_processes_are_ended(
 def test_memory_of_a_killed_node_is_freed_before_the_first_part(
     project: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(run_parts, "free_shared_memory", FREE)
+    monkeypatch.setattr(run_parts, "free_leftovers", FREE)
     (project / "src").symlink_to(ROOT / "src")
     segment = Path(f"/dev/shm/fastdds_{os.getpid():016x}")
     for path in (segment, Path(f"{segment}_el")):  # no process holds the lock of the second one

@@ -17,6 +17,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -97,6 +98,25 @@ def refuse_links(*paths: Path) -> None:
     for path in paths:
         if path.is_symlink():
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+
+
+@contextmanager
+def unlocked(lock: Path) -> Iterator[bool]:
+    """Hold the lock (flock) of a file in the block; yields False if a process holds it, or if it cannot be opened."""
+    try:
+        file = os.open(lock, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError:
+        yield False
+        return
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(file)  # releases the lock
 
 
 def _open(path: Path, flags: int) -> int:

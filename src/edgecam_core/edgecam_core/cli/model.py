@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from edgecam_core.errors import ModelError
 from edgecam_core.masking import masked_address
 from edgecam_core.models import proposal
 from edgecam_core.models.store import ModelStore, Version, check_name
+from edgecam_core.temporary import TemporaryFolder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -135,7 +135,7 @@ def _get(store: ModelStore, arguments: argparse.Namespace) -> int:
         facts: dict[str, Any] = {"licence": known.licence, "attribution": known.attribution} if known else {}
         print(_line(store.add(zoo.fetch(arguments.name), name, origin="zoo", **facts)))
         return 0
-    with tempfile.TemporaryDirectory() as folder:
+    with TemporaryFolder("download") as folder:
         path = Path(folder) / "model.onnx"
         path.write_bytes(zoo.download(arguments.url, arguments.sha256 or ""))
         print(_line(store.add(path, name, origin=arguments.url)))

@@ -12,11 +12,15 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Runs one group of checks and prints its findings as one line of JSON; started by ``examine``."""
+"""``GROUP`` runs one group of checks and prints its findings as one line of JSON, for ``examine``. ``--free``: free."""
 
 import json
 import sys
 
-from edgecam_core.doctor import examine_group
+from edgecam_core.doctor import examine_group, free
 
-print(json.dumps([finding.as_dict() for finding in examine_group(sys.argv[1])]))
+if sys.argv[1] == "--free":
+    for removed in free():
+        print(removed)
+else:
+    print(json.dumps([finding.as_dict() for finding in examine_group(sys.argv[1])]))

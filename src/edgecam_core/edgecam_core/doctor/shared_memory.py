@@ -16,26 +16,23 @@
 
 Fast DDS keeps a segment in /dev/shm for each participant and a file for each port. A process that uses one holds a
 lock (flock) on its ``_el`` or ``_sl`` file. A killed process leaves its files behind without a lock.
-``python3 -m edgecam_core.doctor.shared_memory --free`` removes only these files, like ``fastdds shm clean``.
+:func:`free` removes only these files, like ``fastdds shm clean``.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgecam_core.doctor import Finding, ok, warning
+from edgecam_core.doctor import FREE, MIB, Finding, ok, warning
+from edgecam_core.files import unlocked
 
 FOLDER = Path("/dev/shm")
-MIB = 2**20
 _LOCK = re.compile(r"(?:fastdds|fastrtps)_(?:[0-9a-f]{16}|port\d{1,5})_(?:el|sl)")
-REMEDY = "python3 -m edgecam_core.doctor.shared_memory --free"
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,7 @@ def check() -> Iterator[Finding]:
         return
     size = sum(one.size for one in found) / MIB
     text = f"{len(found)} Fast DDS segments and ports of killed processes occupy {size:.0f} MiB of {FOLDER}"
-    remedy = REMEDY if all(one.removable for one in found) else f"sudo -E env PYTHONPATH=$PYTHONPATH {REMEDY}"
+    remedy = FREE if all(one.removable for one in found) else f"sudo -E env PYTHONPATH=$PYTHONPATH {FREE}"
     yield warning("stale-shared-memory", text, f"{remedy}  # removes only files that no process has locked")
 
 
@@ -63,21 +60,21 @@ def stale(folder: Path = FOLDER) -> list[Stale]:
     """The segments and ports in a folder that no process uses. Changes nothing."""
     found = []
     for lock in _locks(folder):
-        with _taken(lock) as free:
-            if free:
+        with unlocked(lock) as is_free:
+            if is_free:
                 found.append(_describe(lock))
     return found
 
 
-def free(folder: Path = FOLDER) -> tuple[int, int]:
-    """Remove the segments and ports that no process uses; returns their number and their size in bytes.
+def free(folder: Path = FOLDER) -> str:
+    """Remove the segments and ports that no process uses; returns what was removed in words, empty if nothing.
 
     Holds each lock while removing, so that a process that opens the segment at the same time waits and finds it
     removed.
     """
     count = size = 0
     for lock in _locks(folder):
-        with _taken(lock) as is_free:
+        with unlocked(lock) as is_free:
             one = _describe(lock) if is_free else None
             if one is None or not one.removable:
                 continue
@@ -85,7 +82,8 @@ def free(folder: Path = FOLDER) -> tuple[int, int]:
                 with suppress(FileNotFoundError):
                     path.unlink()
             count, size = count + 1, size + one.size
-    return count, size
+    what = f"freed {count} Fast DDS segments and ports of killed processes, {size / MIB:.0f} MiB of {folder}"
+    return what if count else ""
 
 
 def _locks(folder: Path) -> list[Path]:
@@ -94,44 +92,9 @@ def _locks(folder: Path) -> list[Path]:
     return []
 
 
-@contextmanager
-def _taken(lock: Path) -> Iterator[bool]:
-    """Hold the lock during the block; yields False if another process holds it, or if it cannot be opened."""
-    try:
-        file = os.open(lock, os.O_RDONLY | os.O_NOFOLLOW)
-    except OSError:
-        yield False
-        return
-    try:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(file)  # releases the lock
-
-
 def _describe(lock: Path) -> Stale:
     segment = lock.with_name(lock.name[:-3])
     files = [segment, lock, lock.with_name(f"sem.{segment.name}_mutex")]
     facts = [path.stat() for path in files if path.exists()]
     mine = os.geteuid() == 0 or all(one.st_uid == os.geteuid() for one in facts)
     return Stale(lock, tuple(files), sum(one.st_size for one in facts), mine)
-
-
-def main(arguments: list[str]) -> int:
-    """``--free`` removes stale files and reports their size; without it, they are listed."""
-    if arguments == ["--free"]:
-        count, size = free()
-        if count:
-            print(f"freed {count} Fast DDS segments and ports of killed processes, {size / MIB:.0f} MiB of {FOLDER}")
-        return 0
-    for one in stale():
-        print(f"{one.size / MIB:7.1f} MiB  {one.lock.name[:-3]}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

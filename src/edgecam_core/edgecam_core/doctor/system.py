@@ -25,10 +25,9 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from edgecam_core.cache import cache_dir
-from edgecam_core.doctor import Finding, error, note, ok, warning
+from edgecam_core.doctor import FREE, MIB, Finding, error, note, ok, warning
 from edgecam_core.files import free_bytes
 
-MIB = 2**20
 CACHE_NEEDS = 500 * MIB  # a model, its engine, and space to rewrite them
 SHM_NEEDS = 512 * MIB  # 40 MiB for each process that publishes frames, 8 for each other one, and room for more
 SOCKET_BUFFER = 2 * MIB  # enough for a keyframe of a 1080p stream
@@ -64,7 +63,7 @@ def _shared_memory(folder: Path) -> Finding:
         text = f"{folder} has {size.total // MIB} MiB: each process that publishes images needs 40 MiB"
         return error("shared-memory", text, "in a container: docker run --shm-size=1g or --ipc=host")
     if size.free < SHM_NEEDS // 4:
-        remedy = "free the memory of killed nodes: python3 -m edgecam_core.doctor.shared_memory --free"
+        remedy = f"free the memory of killed nodes: {FREE}"
         return warning("shared-memory", f"{folder} has only {size.free // MIB} MiB free", remedy)
     return ok("shared-memory", f"{folder}: {size.free // MIB} MiB free")
 

@@ -19,7 +19,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache as once
@@ -28,6 +27,7 @@ from typing import Any
 
 from edgecam_core import cache
 from edgecam_core.errors import EdgecamError
+from edgecam_core.temporary import TemporaryFolder
 
 log = logging.getLogger(__name__)
 Facts = Mapping[str, Any]
@@ -170,9 +170,9 @@ def _temporary() -> Path:
 
 
 @once
-def _process_folder() -> tempfile.TemporaryDirectory[str]:
+def _process_folder() -> TemporaryFolder:
     """One temporary folder per process, removed at its exit."""
-    return tempfile.TemporaryDirectory(prefix="edgecam-")
+    return TemporaryFolder("engines")
 
 
 def _differences(required: Facts, known: Facts) -> list[str]:

@@ -22,7 +22,6 @@ last convolutions in floating point: FP32 for CPUs, FP16 for TensorRT.
 from __future__ import annotations
 
 import logging
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +31,7 @@ import numpy as np
 from edgecam_core.errors import MissingDependency, ModelError
 from edgecam_core.inference import artifacts, shipped_int8
 from edgecam_core.inference.model_file import ModelFile
+from edgecam_core.temporary import TemporaryFolder
 
 if TYPE_CHECKING:
     from edgecam_core.inference.runner import CalibrationImages, Progress, RunnerOptions
@@ -214,7 +214,7 @@ def _int8(model: ModelFile, calibration: CalibrationImages, flavour: str, progre
     signed = flavour == TENSORRT
     # TensorRT accepts neither zero points other than 0 nor quantised biases.
     extra = {"ActivationSymmetric": True, "WeightSymmetric": True, "QuantizeBias": False} if signed else {}
-    with tempfile.TemporaryDirectory() as folder, _quiet():
+    with TemporaryFolder("int8") as folder, _quiet():
         target = Path(folder) / "int8.onnx"
         quantize_static(
             proto,

