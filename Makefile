@@ -48,7 +48,7 @@ unit: setup ## tests without ROS
 	@$(OPEN) python3 -m pytest tests/unit $(PARALLEL) $(PYTEST_ARGS)
 
 backends: setup-test ## the inference back ends that only tests install: OpenVINO, TensorRT-RTX (builds engines without a GPU)
-	@$(OPEN) PYTHONPATH=.venv/backends:$$PYTHONPATH python3 -m pytest tests/unit/test_parity.py tests/unit/test_detector.py tests/unit/test_tensorrt.py $(PYTEST_ARGS)
+	@$(OPEN) PYTHONPATH=.venv/backends:$$PYTHONPATH python3 -m pytest tests/unit/test_parity_backends.py tests/unit/test_detector.py tests/unit/test_tensorrt.py $(PYTEST_ARGS)
 
 node: setup-test ## node tests over real DDS
 	@$(OPEN) python3 -m pytest tests/node $(PARALLEL) $(PYTEST_ARGS)
@@ -67,7 +67,7 @@ setup-training: ## PyTorch into .venv-training, for edgecam_training (6 GB, some
 	@scripts/setup-training
 
 training-tests: setup-training ## data sets, training, export and the torch back end, on the CPU
-	@OMP_NUM_THREADS=1 .venv-training/bin/python -m pytest tests/training tests/unit/test_parity.py $(PYTEST_ARGS)
+	@OMP_NUM_THREADS=1 .venv-training/bin/python -m pytest tests/training $(PYTEST_ARGS)
 
 demo-train: setup-training ## compose, train, score and export the demonstration model, 10 to 20 minutes on two cores
 	@examples/train_animals.sh
