@@ -66,11 +66,12 @@ def findings(path: str, text: str, banned: list[BannedWords], allowed: list[str]
     text = TABLE.sub(lambda match: "\n" * match[0].count("\n"), without_allowed(text, allowed))
     python = path.endswith(".py")
     document = path.endswith(".md") and not path.startswith(("src", "underlay"))
+    everything = f"{path} {text} {words_of(path)} {words_of(text)}".lower()
     found = []
     for rule in banned:
         if rule.where == "docs" and not document:
             continue
-        if not rule.pattern().search(f"{path} {text} {words_of(path)} {words_of(text)}"):
+        if not any(word.lower() in everything for word in rule.words):
             continue  # the quick path, for most files
         places = [(1, words_of(path))]
         if rule.where != "names":
