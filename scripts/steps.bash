@@ -59,6 +59,11 @@ refuse() {  # MESSAGE: for errors before the first step
 
 digest() { cat "$@" | sha256sum | cut -d' ' -f1; }
 
-tree_digest() {
-  find "$@" -type f -not -name '*.pyc' -not -path '*.egg-info/*' -print0 | sort -z | xargs -0 sha256sum | sha256sum | cut -d' ' -f1
+# Without what Python, pip and the tests write next to them: byte code, metadata, .hypothesis of `colcon test`.
+source_files() {  # FOLDER [ACTION]
+  find "$1" -type f -not -name '*.pyc' -not -path '*.egg-info/*' -not -path '*/.*' "${@:2}"
+}
+
+tree_digest() {  # FOLDER
+  source_files "$1" -print0 | sort -z | xargs -0 sha256sum | sha256sum | cut -d' ' -f1
 }

@@ -153,6 +153,22 @@ def test_the_workspace_is_built_again_after_make_clean(clone: Path) -> None:
     assert (again.returncode, re.findall(r"setup: (\S+) done", again.stdout)) == (0, ["workspace"])
 
 
+def test_what_tests_write_next_to_the_sources_builds_nothing(clone: Path) -> None:
+    """`colcon test` leaves .hypothesis in a package; the next target built the whole workspace again."""
+    (clone / "src").unlink()
+    shutil.copytree(ROOT / "src", clone / "src", symlinks=True, ignore=shutil.ignore_patterns(".*", "__pycache__"))
+    assert run(clone, "setup", "nothing").returncode == 0
+    package = clone / "src" / "edgecam_viewer"
+    built = {}
+    for name in (".hypothesis/constants/2e6e402aeb8a2f2c", "edgecam_viewer/__pycache__/x.pyc", "edgecam_viewer/new.py"):
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        (package / name).touch()
+        again = run(clone, "setup", "nothing")
+        assert again.returncode == 0, again.stderr
+        built[Path(name).name] = re.findall(r"setup: (\S+) done", again.stdout)
+    assert built == {"2e6e402aeb8a2f2c": [], "x.pyc": [], "new.py": ["workspace", "bytecode"]}
+
+
 def check(done: subprocess.CompletedProcess[str], program: str, step: str, error: str) -> None:
     assert done.returncode != 0
     assert f"{program}: step '{step}' failed:" in done.stderr
