@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 import yaml
 from network import free_domain
+from ros2cli_commands import Commands
 
 ROS2 = (sys.executable, "-m", "ros2cli")
+COMMANDS = Commands()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -26,7 +28,8 @@ def scene() -> Iterator[None]:
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
-    yield
+    with COMMANDS:
+        yield
     process.send_signal(signal.SIGINT)
     try:
         process.wait(120)
@@ -38,16 +41,16 @@ def scene() -> Iterator[None]:
 
 def ros2(*words: str, code: int = 0) -> str:
     """Run a command to its end; returns its output, or stderr if it is expected to fail."""
-    done = subprocess.run([*ROS2, *words], capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout if code == 0 else done.stderr
+    found, output, errors = COMMANDS.run(*words)
+    assert found == code, output + errors
+    return output if code == 0 else errors
 
 
 def refused(*words: str) -> str:
     """The stderr of a command whose request the node refused; like the real one, it ends with 0."""
-    done = subprocess.run([*ROS2, *words], capture_output=True, text=True, timeout=120, check=False)
-    assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
-    return done.stderr
+    code, output, errors = COMMANDS.run(*words)
+    assert (code, output) == (0, ""), output + errors
+    return errors
 
 
 def ros2_until(pattern: str, *words: str) -> tuple[re.Match[str], int]:
