@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import socket
+import subprocess
+import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from launch_plan import Workbench
 from ros2cli import cli
 from ros2cli.errors import CliError
-from ros2cli.graph.participants import discovery_ports
+from ros2cli.graph.participants import READINGS, UNICAST_OFFSET, LocalParticipants, discovery_ports
 from ros2cli.graph.rates import BandwidthMeter, DelayMeter, RateMeter
 from ros2cli.verbs.topic_echo import field_path
 
@@ -158,3 +162,48 @@ def test_discovery_ports_of_one_domain() -> None:
     ports = [first, first + 10, first + 11, first + 12, first + 249, first + 250 + 10, 53]
     table = "head\n" + "\n".join(f" 1: 0100007F:{port:04X} 00000000:0000 07" for port in ports)
     assert discovery_ports(3, table) == {first + 10, first + 12}
+
+
+CHURN = """
+import socket
+while True:
+    opened = [socket.socket(type=socket.SOCK_DGRAM) for _ in range(40)]
+    for one in opened:
+        one.bind(("127.0.0.1", 0))
+    for one in opened:
+        one.close()
+"""
+
+
+def test_sockets_that_come_and_go_hide_no_participant(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The port of an unused domain: this one's first index, with more sockets than one page of the table holds.
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket(type=socket.SOCK_DGRAM)) for _ in range(80)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        own = sockets[0].getsockname()[1]
+        monkeypatch.setattr("ros2cli.graph.participants.PORT_BASE", own - UNICAST_OFFSET)
+        monkeypatch.setattr("ros2cli.graph.participants.INDICES", 1)
+        others = subprocess.Popen([sys.executable, "-c", CHURN])
+        stack.callback(others.wait)
+        stack.callback(others.kill)
+        local = LocalParticipants(0)
+        counts = []
+        for _ in range(300 + READINGS):
+            local.read()
+            counts.append(local.count())
+    assert counts == [0] * (READINGS - 1) + [1] * (300 + 1)
+
+
+def test_a_participant_that_has_ended_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ros2cli.graph.participants.INDICES", 1)
+    local = LocalParticipants(0)
+    with socket.socket(type=socket.SOCK_DGRAM) as one:
+        one.bind(("127.0.0.1", 0))
+        monkeypatch.setattr("ros2cli.graph.participants.PORT_BASE", one.getsockname()[1] - UNICAST_OFFSET)
+        for _ in range(READINGS):
+            local.read()
+        assert local.count() == 1
+    for _ in range(READINGS):
+        local.read()
+    assert local.count() == 0

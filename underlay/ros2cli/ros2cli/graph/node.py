@@ -26,7 +26,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from ros2cli.errors import CliError
-from ros2cli.graph.participants import domain_id, local_participants
+from ros2cli.graph.participants import LocalParticipants, domain_id
 
 COMPLETE_AFTER = 4.0
 """Seconds until all participants are discovered: they announce themselves every 3 seconds."""
@@ -108,13 +108,15 @@ def wait_for_graph(node: Any, args: argparse.Namespace, found: Callable[[], bool
     seconds at most, or for `--spin-time` seconds.
     """
     start = time.monotonic()
-    limit = args.spin_time
-    if limit is None:
-        limit = MISSING_AFTER if local_participants(domain_id()) else COMPLETE_AFTER
     remote = 0.0 if os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE") == "LOCALHOST" else REMOTE_AFTER
+    local = LocalParticipants(domain_id())
     last: object = None
     changed = start
-    while time.monotonic() - start < limit:
+    while True:
+        local.read()
+        limit = MISSING_AFTER if local.count() else COMPLETE_AFTER
+        if time.monotonic() - start >= (limit if args.spin_time is None else args.spin_time):
+            return
         now = _snapshot(node)
         if now != last:
             last, changed = now, time.monotonic()
@@ -122,21 +124,23 @@ def wait_for_graph(node: Any, args: argparse.Namespace, found: Callable[[], bool
         if args.spin_time is None and quiet >= SETTLED_AFTER:
             if found is not None and found():
                 return
-            if quiet >= COMPLETE_SETTLED_AFTER and time.monotonic() - start >= remote and _complete(node):
+            if (
+                quiet >= COMPLETE_SETTLED_AFTER
+                and time.monotonic() - start >= remote
+                and _complete(node, local.count())
+            ):
                 return
         time.sleep(PERIOD)
 
 
-def _complete(node: Any) -> bool:
-    """Whether all participants on this host are known, with their nodes and the nodes' publishers.
+def _complete(node: Any, local: int) -> bool:
+    """Whether all `local` participants on this host are known, with their nodes and the nodes' publishers.
 
     Every node has publishers, at least for its log and its parameter events.
     """
     seen = participants_seen(node)
     names = node.get_node_names_and_namespaces()
-    return 0 < local_participants(domain_id()) <= seen <= len(names) and all(
-        node.get_publisher_names_and_types_by_node(*name) for name in names
-    )
+    return 0 < local <= seen <= len(names) and all(node.get_publisher_names_and_types_by_node(*name) for name in names)
 
 
 def _snapshot(node: Any) -> object:
