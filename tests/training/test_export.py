@@ -120,7 +120,7 @@ def test_same_boxes_from_checkpoint_and_onnx(
 
 @pytest.mark.parametrize(
     "options",
-    [ExportOptions(batch=0), ExportOptions("fp16"), ExportOptions(uint8=True, raw=True)],
+    [ExportOptions(batch=0), ExportOptions("fp16"), ExportOptions(uint8=True), ExportOptions(raw=True)],
     ids=str,
 )
 def test_output_formats_agree_with_pytorch(

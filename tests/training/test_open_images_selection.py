@@ -54,13 +54,13 @@ def test_like_jetson_inference(server: OpenImagesServer, tmp_path: Path) -> None
 
 
 def test_the_totals_of_a_published_course_exercise(server: OpenImagesServer, tmp_path: Path) -> None:
-    """Tables with a tenth of the totals of its README, and further rows that other rules would count.
+    """Tables with the totals of its README, and further rows that other rules would count.
 
-    It has 3,626, 171 and 505 images with 5,179, 220 and 675 boxes of seven classes. The rows are synthetic:
+    3,626, 171 and 505 images with 5,179, 220 and 675 boxes of seven classes. The rows are synthetic:
     the real tables have 2 GB.
     """
     classes = ("Armadillo", "Blue jay", "Rhinoceros", "Sea turtle", "Sparrow", "Whale", "Zebra")
-    totals = {"train": (363, 518), "validation": (17, 22), "test": (51, 68)}
+    totals = {"train": (3626, 5179), "validation": (171, 220), "test": (505, 675)}
     image = server.files["/test/0000000000000006.jpg"]
     for split, (images, boxes) in totals.items():
         rows = []
@@ -85,10 +85,10 @@ def test_the_totals_of_a_published_course_exercise(server: OpenImagesServer, tmp
     arguments = ["dataset", "open-images", "--classes", ",".join(classes), "--like", "jetson-inference"]
     assert main([*arguments, "--mirror", server.url, "--output", str(tmp_path / "set")]) == 0
     dataset = load(tmp_path / "set")
-    assert dataset.counts() == {"train": 363, "val": 17, "test": 51}
+    assert dataset.counts() == {"train": 3626, "val": 171, "test": 505}
     assert [
         sum(len(sample.labels) for sample in dataset.split(split).samples) for split in ("train", "val", "test")
-    ] == [518, 22, 68]
+    ] == [5179, 220, 675]
 
 
 def test_a_folder_written_by_jetson_inferences_downloader_is_read(server: OpenImagesServer, tmp_path: Path) -> None:
