@@ -103,6 +103,23 @@ async def test_the_recorders_problem_is_shown(page: Page, viewer: ViewerProcess,
         await page.wait_for(f"{RECORDER}.querySelector('.response').textContent.includes('could not be completed')")
 
 
+async def test_a_request_that_gets_no_answer_says_so(page: Page, viewer: ViewerProcess) -> None:
+    """The connection ends before the answer, there is none, or the viewer refuses the request."""
+    outputs = [f"{panel}.querySelector('.response').textContent" for panel in (RECORDER, COLLECTOR)]
+    await page.open(viewer.url)
+    await page.wait_for("window.edgecam && edgecam.cameras[0]?.shown > 3")
+    asked = "edgecam.link.ask({ type: 'recorder', value: true }); edgecam.link.ask({ type: 'keep' });"
+    lost = "'The connection to the viewer was lost'"
+    for sequence in (f"{asked} edgecam.link.socket.close()", f"edgecam.link.socket.close(); {asked}"):
+        await page.evaluate(f"edgecam.link.giveUp(''); {sequence}")
+        for output in outputs:
+            await page.wait_for(f"{output}.startsWith({lost})")
+        await page.wait_for("edgecam.link.socket.readyState === WebSocket.OPEN")
+    await page.evaluate("edgecam.link.ask({ type: 'recorder', value: 7 })")
+    await page.wait_for(f"{outputs[0]}.includes('true or false')")
+    assert page.problems == []
+
+
 async def press(page: Page, key: str) -> None:
     for kind in ("keyDown", "keyUp"):
         text = {"text": key} if kind == "keyDown" else {}

@@ -31,8 +31,6 @@ const link = new Link({
       for (const index of [...videos.keys()]) endVideo(index);
       without.clear();
       watch();
-    } else {
-      for (const camera of cameras) camera.tile.threshold.giveUp();
     }
     showState();
   },
@@ -40,7 +38,7 @@ const link = new Link({
 });
 const chips = new Chips(choices, redraw);
 const charts = new Charts();
-const send = (message) => link.send(message);
+const send = (message) => link.ask(message);
 const recorder = new RecorderPanel(element("recorder"), send);
 const collector = new CollectorPanel(element("collector"), send);
 new Proposals(element("proposals"));
@@ -53,7 +51,7 @@ const ANSWERS = {
   shapes: (note) => cameras[note.camera]?.tile.shapes.answer(note),
   set_shapes: (note) => cameras[note.camera]?.tile.shapes.answer(note),
   keep: (note) => collector.answer(note),
-  refused: (note) => refused(note.text),
+  refused: (note) => cameras.forEach(({ tile }) => tile.say(note.text)),
   offer: (note) => videos.get(note.camera)?.offer(note.sdp),
   video: (note) => videos.get(note.camera)?.take(note),
   status: showStatus,
@@ -72,14 +70,6 @@ function showStatus(note) {
   collector.show(note.collector ?? null, note.labelling);
   showShadows(element("shadow"), note.shadows ?? []);
   showNodes(status.nodes);
-}
-
-// The viewer refused a request; the message does not state which.
-function refused(text) {
-  for (const { tile } of cameras) {
-    if (tile.threshold.waiting()) tile.threshold.giveUp(text);
-    else tile.say(text);
-  }
 }
 
 // Without WebSockets: the frames of the first camera only, as MJPEG.

@@ -37,9 +37,6 @@ export class Threshold {
     this.note(this.refusal);
   }
 
-  // Stop waiting, because the connection was lost or the request was refused.
-  giveUp(text = "") { Object.assign(this, { requested: null, held: false, refusal: text }); }
-
   write(value) {
     this.input.value = value;
     this.box.querySelector("output").textContent = value.toFixed(2);

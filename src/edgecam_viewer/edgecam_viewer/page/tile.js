@@ -55,15 +55,15 @@ export class Tile {
     this.wait = this.find(".wait");
     this.recorder = new Recorder();
     const { index, link } = camera;
-    this.threshold = new Threshold(this.find(".slider"), (value) => link.send({ type: "threshold", camera: index, value }));
-    this.shapes = new ShapesPanel(this.find(".drawing"), this.find(".screen"), camera, (message) => link.send(message));
+    this.threshold = new Threshold(this.find(".slider"), (value) => link.ask({ type: "threshold", camera: index, value }));
+    this.shapes = new ShapesPanel(this.find(".drawing"), this.find(".screen"), camera, (message) => link.ask(message));
     this.find(".draw").onclick = () => this.draw();
     const [here, there] = this.element.querySelectorAll(".actions");
     this.buttons = { snapshot: here.children[0], record: here.children[1], there, saveThere: there.children[1], recordThere: there.children[2] };
     this.buttons.snapshot.onclick = () => saveSnapshot(camera).then((text) => this.say(text));
     this.buttons.record.onclick = () => this.record();
-    this.buttons.saveThere.onclick = () => link.send({ type: "snapshot", camera: index });
-    this.buttons.recordThere.onclick = () => link.send({ type: "record", camera: index, value: !this.recording });
+    this.buttons.saveThere.onclick = () => link.ask({ type: "snapshot", camera: index });
+    this.buttons.recordThere.onclick = () => link.ask({ type: "record", camera: index, value: !this.recording });
     this.offer("waiting for frames");
   }
 
