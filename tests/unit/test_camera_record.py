@@ -103,6 +103,20 @@ def test_a_full_disk_ends_the_recording_and_is_reported(tmp_path: Path) -> None:
     assert frames(path) > 0  # the written part can be played
 
 
+def test_a_file_that_is_not_completed_in_time_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(media_type: str, settings: RecordSettings) -> str:
+        return pipeline_text(media_type, settings).replace(
+            "! splitmuxsink", "! identity sleep-time=300000 ! splitmuxsink"
+        )
+
+    monkeypatch.setattr(video_recorder, "pipeline_text", slow)
+    monkeypatch.setattr(video_recorder, "_FINISH", 0.5)
+    recorder = VideoRecorder(RecordSettings(tmp_path, "camera"))
+    feed(recorder.push, RAW.format(8))
+    recorder.close(60)
+    assert recorder.error == "the file was not complete 0.5 s after the end: frames at its end are missing"
+
+
 def test_frames_that_a_slow_encoder_drops_are_counted(tmp_path: Path) -> None:
     recorder = VideoRecorder(RecordSettings(tmp_path, "camera"))
     pushed = feed(recorder.push, RAW.format(60))  # as fast as possible

@@ -124,15 +124,19 @@ class VideoRecorder:
                 self.error = str(error)
                 self._end_run()
 
-    def close(self, timeout: float = 10.0) -> list[Path]:
-        """End the recording and return its files, oldest first. Blocks until they are complete, up to ``timeout`` s."""
+    def close(self, timeout: float = _FINISH + 2.0) -> list[Path]:
+        """End the recording and return its files, oldest first. Blocks until they are complete, up to ``timeout`` s.
+
+        ``error`` then says why a file is not complete, empty if all are.
+        """
         with self._lock:
             self._closed = True
             self._end_run()
         end = time.monotonic() + timeout
         for run, thread in self._ended:
             thread.join(max(0.0, end - time.monotonic()))
-            self.error = self.error or run.error
+            late = f"the file was not complete {timeout:g} s after the end" if thread.is_alive() else ""
+            self.error = self.error or run.error or late
         return [Path(name) for run, _thread in self._ended for name in run.names]
 
     def _write(self, sample: gst.MappedSample) -> None:
@@ -227,8 +231,9 @@ class _Run:
         try:
             self._source.emit("end-of-stream")
             end = time.monotonic() + _FINISH
-            while not self.error and time.monotonic() < end and not self.watch(0.1):
-                pass
+            while not self.error and not self.watch(0.1):
+                if time.monotonic() > end:
+                    self.error = f"the file was not complete {_FINISH:g} s after the end: frames at its end are missing"
         except RecordError:
             pass  # reported by close()
         finally:
