@@ -59,6 +59,25 @@ def test_connections_without_a_whole_request_are_ended(monkeypatch: pytest.Monke
         assert asyncio.run(get(served, "/api/status"))[0] == 200
 
 
+def test_a_server_without_cpu_time_ends_no_connection_with_a_request(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "PERIOD", 0.1)
+    monkeypatch.setattr(connections, "REQUEST_TIMEOUT", 600.0)
+    request = b"GET /api/status HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+
+    def stop() -> None:
+        link.sendall(request)
+        connections.REQUEST_TIMEOUT = 0.5
+        time.sleep(1.5)  # the loop: as if other processes had the CPU
+
+    with socket.create_connection(("127.0.0.1", served.server.port), 120) as link:
+        link.sendall(request)
+        assert link.recv(10_000).startswith(b"HTTP/1.1 200")
+        served.server._loop.call_soon_threadsafe(stop)
+        assert link.recv(10_000).startswith(b"HTTP/1.1 200")
+
+
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
 def test_idle_connections_do_not_block_others(
     tls: bool, pem: tuple[str, str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]

@@ -25,7 +25,6 @@ import errno
 import ipaddress
 import socket
 import ssl
-import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,7 +45,7 @@ SHORT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 @dataclass(eq=False)
 class _Connection:
     address: str
-    since: float  # monotonic seconds: when it was accepted or its last request was answered
+    quiet: int = 0  # periods since it was accepted or its last request was answered
     opening: asyncio.Task[None] | None = None
     transport: asyncio.Transport | None = None
 
@@ -86,7 +85,7 @@ class Connections:
             self._answering.discard(transport)
             for one in self._known:
                 if one.transport is transport:
-                    one.since = time.monotonic()
+                    one.quiet = 0
 
     def start(
         self, listening: socket.socket, protocol: Callable[[], asyncio.BaseProtocol], tls: ssl.SSLContext | None
@@ -122,7 +121,7 @@ class Connections:
                 if error.errno in SHORT_OF_RESOURCES:
                     await asyncio.sleep(PERIOD)
                 continue
-            one = _Connection(network(address[0]), time.monotonic())
+            one = _Connection(network(address[0]))
             if not self._make_room(one.address):
                 self._counters.add("connection refused: all are in use")
                 accepted.close()
@@ -168,13 +167,17 @@ class Connections:
         oldest.end()
 
     async def _end_quiet(self) -> None:
-        """Once a second, close the connections without a request for REQUEST_TIMEOUT."""
+        """Once a second, close the connections without a request for REQUEST_TIMEOUT.
+
+        Counts periods in which this loop could read a request. By the clock, a loop that gets no CPU time would close
+        connections whose requests it has not read.
+        """
         while True:
             await asyncio.sleep(PERIOD)
             self._known = [one for one in self._known if not one.gone()]
-            now = time.monotonic()
             for one in self._known:
-                if now - one.since > REQUEST_TIMEOUT and one.transport not in self._answering:
+                one.quiet += 1
+                if one.quiet * PERIOD > REQUEST_TIMEOUT and one.transport not in self._answering:
                     self._counters.add("connection without a request ended")
                     one.end()
 
