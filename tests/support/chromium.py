@@ -23,7 +23,7 @@ FLAGS = (
     "--disable-dev-shm-usage", "--remote-debugging-port=0",
     "--allow-loopback-in-peer-connection",
 )  # fmt: skip
-START_TIMEOUT = 120.0
+START_TIMEOUT = 240.0
 CALL_TIMEOUT = 300.0  # axe-core on a long page takes a minute on a busy machine
 
 
@@ -84,7 +84,7 @@ class Page:
             raise AssertionError(f"{expression}: {answer['exceptionDetails']}")
         return answer["result"].get("value")
 
-    async def wait_for(self, expression: str, seconds: float = 120.0) -> Any:
+    async def wait_for(self, expression: str, seconds: float = 240.0) -> Any:
         """Wait until the expression is true; returns its value. An expression that throws counts as false."""
         return await self._until(expression, bool, seconds)
 
@@ -92,7 +92,7 @@ class Page:
         """Wait until the expression has this value. Use this or ``wait_for`` to assert what a page shows."""
         await self._until(expression, lambda value: bool(value == expected))
 
-    async def _until(self, expression: str, good: Callable[[Any], bool], seconds: float = 120.0) -> Any:
+    async def _until(self, expression: str, good: Callable[[Any], bool], seconds: float = 240.0) -> Any:
         try:
             return await eventually(lambda: self.evaluate(expression), good, what=expression, timeout=seconds)
         except pytest.fail.Exception as failure:
@@ -151,7 +151,7 @@ async def chromium(folder: Path) -> AsyncIterator[Page]:
                 yield page
     finally:
         process.terminate()
-        process.wait(timeout=120)
+        process.wait(timeout=240)
 
 
 async def _port(folder: Path, process: subprocess.Popen) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-DISCOVERY = 60.0  # seconds; generous, because no result may depend on the machine's speed or load
+DISCOVERY = 120.0  # seconds; generous, because no result may depend on the machine's speed or load
 
 
 def wait_until(condition: Callable[[], Any], timeout: float = DISCOVERY, what: str = "the event") -> Any:
