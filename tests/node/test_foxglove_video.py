@@ -178,7 +178,7 @@ def test_clips_of_events_are_cut_from_the_stream(peer: Peer, tmp_path: Path, nam
     row = codec(name)
     sent = [(ns_from_stamp(one.timestamp), slices(bytes(one.data), name)) for one in published]
     cut = [slices(unit, name) for unit in units_of(path, name)]
-    assert len(cut) == len(frames)
+    assert len(cut) == len(frames)  # how many depends on the frame rate that the machine allows
     first = next(index for index, (_, unit) in enumerate(sent) if unit == cut[0])
     assert any(row.is_keyframe(row.kind(unit)) for unit in cut[0])
     assert [unit for _, unit in sent[first : first + len(cut)]] == cut, (

@@ -64,17 +64,23 @@ def test_only_what_a_killed_node_left_is_freed(peer: Peer) -> None:
 
 
 def test_an_orphaned_segment_is_distinguished_from_one_in_use(tmp_path: Path) -> None:
-    (tmp_path / "fastdds_0123456789abcdef").write_bytes(bytes(5000))
+    (tmp_path / "fastdds_0123456789abcdef").write_bytes(bytes(5 * shared_memory.MIB))
     (tmp_path / "fastdds_0123456789abcdef_el").touch()
-    (tmp_path / "fastdds_port7411").write_bytes(bytes(100))
+    (tmp_path / "fastdds_port7411").write_bytes(bytes(2 * shared_memory.MIB))
     (tmp_path / "fastdds_port7411_sl").touch()
     (tmp_path / "sem.fastdds_port7411_mutex").touch()
     (tmp_path / "somebody_elses_el").touch()
     with (tmp_path / "fastdds_port7411_sl").open() as port:
         fcntl.flock(port, fcntl.LOCK_SH)
-        assert "1 Fast DDS segments and ports" in shared_memory.free(tmp_path)
+        assert (
+            shared_memory.free(tmp_path)
+            == f"freed 1 Fast DDS segments and ports of killed processes, 5 MiB of {tmp_path}"
+        )
     assert {path.name for path in tmp_path.iterdir()} == {
         "fastdds_port7411", "fastdds_port7411_sl", "sem.fastdds_port7411_mutex", "somebody_elses_el"
     }  # fmt: skip
-    assert shared_memory.free(tmp_path)
+    assert (
+        shared_memory.free(tmp_path) == f"freed 1 Fast DDS segments and ports of killed processes, 2 MiB of {tmp_path}"
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["somebody_elses_el"]
+    assert shared_memory.free(tmp_path) == ""

@@ -33,7 +33,7 @@ FOLDERS = ("edgecam_core.doctor", "edgecam_ros.doctor")
 TIMEOUT = 30.0
 MIB = 2**20
 FREE = "python3 -m edgecam_core.doctor --free"
-"""Removes what killed processes left: calls ``free() -> str`` of the groups that have one, and prints its words."""
+"""Removes what killed processes left, and prints what it removed."""
 
 
 class Level(IntEnum):
@@ -101,13 +101,6 @@ def examine_group(name: str) -> list[Finding]:
     except Exception as problem:  # one failing check must not hide the other findings
         found.append(replace(_failed(name, f"{type(problem).__name__}: {problem}"), group=group))
     return found
-
-
-def free() -> Iterator[str]:
-    """Remove what killed processes left on this machine and no process uses; yields what was removed in words."""
-    for name in _groups(FOLDERS[0]):
-        if (remove := getattr(importlib.import_module(name), "free", None)) and (removed := remove()):
-            yield removed
 
 
 def _groups(folder: str) -> list[str]:

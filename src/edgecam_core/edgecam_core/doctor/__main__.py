@@ -17,10 +17,11 @@
 import json
 import sys
 
-from edgecam_core.doctor import examine_group, free
+from edgecam_core.doctor import examine_group, shared_memory, temporary_folders
 
 if sys.argv[1] == "--free":
-    for removed in free():
-        print(removed)
+    for group in (shared_memory, temporary_folders):
+        if removed := group.free():
+            print(removed)
 else:
     print(json.dumps([finding.as_dict() for finding in examine_group(sys.argv[1])]))

@@ -1,4 +1,5 @@
-// The WebSocket: reconnects, reads frame messages, answers requests that the viewer cannot answer, measures the offset between the clocks of server and browser.
+// The WebSocket: reconnects, reads frame messages, answers requests that the viewer cannot answer, measures the offset
+// between the clocks of server and browser.
 
 const RETRY_MS = [250, 500, 1000, 2000];
 const QUIET_BEATS = 10; // of the server, which sends a message every second
