@@ -6,8 +6,9 @@ DEMO_SECONDS ?= 0
 PYTEST_ARGS ?=
 # Tests mostly wait for discovery and frames, so two cores can run three at a time.
 PARALLEL := -n 3 --dist loadfile
-# A launch has several processes, so two at a time keep two cores busy. PARALLEL= turns this off too.
-LAUNCHES = $(if $(PARALLEL),-n 2 --dist worksteal)
+# A launch has several processes, so two at a time keep two cores busy; the tests of a file may share one launch.
+# PARALLEL= turns this off too.
+LAUNCHES = $(if $(PARALLEL),-n 2 --dist loadfile)
 # Without byte code each of the tests' thousands of processes compiles what it imports.
 unexport PYTHONDONTWRITEBYTECODE
 OPEN := source install/setup.bash &&

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from launched import ROOT, Launched, ros_environment
+from launched import ROOT, UNTUNED, Launched, ros_environment
 from network import free_tcp_port
 
 DEMO = str(ROOT / "scripts" / "demo")
@@ -20,7 +20,9 @@ DEMO = str(ROOT / "scripts" / "demo")
 
 def test_demo_ends_after_its_time_with_detections(launch: Callable[..., Launched]) -> None:
     port = free_tcp_port()
-    demo = launch("--port", str(port), "--seconds", "12", command=(DEMO,))
+    # Few processes and frames: a busy machine needs most of the time to start them.
+    arguments = ("--seconds", "25", "composition:=true", "framerate:=5.0", *UNTUNED)
+    demo = launch("--port", str(port), *arguments, command=(DEMO,))
     demo.wait_for(rf"http://127\.0\.0\.1:{port}")
     demo.remember_children()
     assert demo.process.wait(120) == 0, demo.text()
@@ -36,7 +38,8 @@ def test_a_demo_without_detections_fails(launch: Callable[..., Launched]) -> Non
     for path in left:
         path.touch()
     demo = launch(
-        "--port", str(free_tcp_port()), "--seconds", "6", "source:=test://gray", command=(DEMO,)
+        "--port", str(free_tcp_port()), "--seconds", "6", "source:=test://gray", "composition:=true",
+        "framerate:=5.0", *UNTUNED, command=(DEMO,),
     )  # fmt: skip
     assert demo.process.wait(120) == 1, demo.text()
     assert "no detections arrived" in demo.text()

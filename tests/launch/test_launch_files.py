@@ -15,6 +15,7 @@ import pytest
 import yaml
 from launch_effects import changed, parameters, processes
 from launched import ROOT, ros_environment
+from ros2cli import cli
 
 LAUNCH_FILES = sorted((ROOT / "launch").glob("*.launch.xml"))
 LAUNCH_TESTING = sorted((ROOT / "tests" / "launch_testing").glob("*_launch_test.py"))
@@ -71,7 +72,7 @@ def test_a_launch_testing_file_expects_the_processes_that_its_launch_files_start
     tree = ast.parse(path.read_text())
     (call,) = [one for one in ast.walk(tree) if isinstance(one, ast.Call) and ast.unparse(one.func) == "suite.describe"]
     arguments = {str(one.arg): str(one.value.value) for one in call.keywords if isinstance(one.value, ast.Constant)}
-    started = [name for file in call.args for name in processes(ast.literal_eval(file), **arguments)]
+    started = [one.name for file in call.args for one in processes(ast.literal_eval(file), **arguments)]
     constants = {ast.unparse(one.targets[0]): one.value for one in ast.walk(tree) if isinstance(one, ast.Assign)}
     match constants.get("processes", ast.Constant(1)):  # suite.CleanEnd
         case ast.Call(args=[ast.Name(name)]):
@@ -204,15 +205,12 @@ def test_every_node_is_an_executable_of_its_package(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", LAUNCH_FILES, ids=name_of)
-def test_show_args_lists_every_argument_with_its_text(path: Path) -> None:
-    done = subprocess.run(
-        ["ros2", "launch", "edgecam_bringup", path.name, "--show-args"],
-        env=ros_environment(), capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+def test_show_args_lists_every_argument_with_its_text(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert not cli.main(["launch", "edgecam_bringup", path.name, "--show-args"])
+    shown = capsys.readouterr().out
     for arg in root_of(path).findall("arg"):
-        assert f"'{arg.attrib['name']}':" in done.stdout
-        assert arg.attrib["description"] in done.stdout
+        assert f"'{arg.attrib['name']}':" in shown
+        assert arg.attrib["description"] in shown
 
 
 def test_a_launch_file_that_does_not_exist_is_named() -> None:
@@ -225,13 +223,26 @@ def test_a_launch_file_that_does_not_exist_is_named() -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("keystore", ["/no/such/keystore", '/no/such/"keys"', "/no/it's", "/no/back\\slash"])
+KEYSTORES = ("/no/such/keystore", '/no/such/"keys"', "/no/it's", "/no/back\\slash")
+
+
+@pytest.mark.parametrize("keystore", KEYSTORES)
 def test_security_reaches_every_node_of_the_pipeline(keystore: str) -> None:
-    # Without keys no node may start unprotected: each names the folder it searched, and ends.
+    secured = processes("pipeline", security_keystore=keystore)
+    assert len(secured) == 5
+    expected = {"ENABLE": "true", "KEYSTORE": keystore, "STRATEGY": "Enforce", "ENCLAVE_OVERRIDE": "/edgecam"}
+    for process in secured:
+        assert {
+            f"ROS_SECURITY_{name}": value for name, value in expected.items()
+        }.items() <= process.environment.items()
+
+
+def test_without_keys_no_node_starts_unprotected() -> None:
+    # Each names the folder it searched, and ends.
     done = subprocess.run(
-        ["ros2", "launch", "edgecam_bringup", "pipeline.launch.xml", f"security_keystore:={keystore}"],
+        ["ros2", "launch", "edgecam_bringup", "pipeline.launch.xml", f"security_keystore:={KEYSTORES[1]}"],
         env=ros_environment(), capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     text = done.stdout + done.stderr
-    assert re.search(rf"\[\w+_node-\d\] error: .*{re.escape(keystore)}", text), text  # the first one ends the launch
+    assert re.search(rf"\[\w+_node-\d\] error: .*{re.escape(KEYSTORES[1])}", text), text  # the first ends the launch
     assert "process has died" in text

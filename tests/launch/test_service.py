@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import psutil
-from launched import ROOT, ros_environment, still_running
+from launched import ROOT, UNTUNED, ros_environment, still_running
 from waiting import wait_until
 
 UNIT = ROOT / "systemd" / "edgecam@.service"
@@ -21,7 +21,8 @@ def test_the_service_starts_its_launch_file_and_stops_cleanly(tmp_path: Path) ->
     assert command
     assert "KillMode=mixed" in UNIT.read_text()
     env = {key: value for key, value in ros_environment().items() if key in KEEP}
-    env |= {"PATH": "/usr/bin:/bin", "EDGECAM_ARGUMENTS": "source:=test://smpte rtp:=false viewer:=false respawn:=true"}
+    arguments = " ".join(("source:=test://smpte", "rtp:=false", "viewer:=false", "respawn:=true", *UNTUNED))
+    env |= {"PATH": "/usr/bin:/bin", "EDGECAM_ARGUMENTS": arguments}
     journal = tmp_path / "journal.txt"
     with journal.open("w") as out:
         service = subprocess.Popen(

@@ -6,6 +6,7 @@ import threading
 import time
 from typing import Any
 
+from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from waiting import DISCOVERY, wait_until
@@ -14,11 +15,11 @@ AGAIN = 4.0  # seconds; longer than any request takes
 
 
 class Peer:
-    """Spins in a separate thread until it is closed."""
+    """Spins in a separate thread until it is closed. Without a context it is in that of ``rclpy.init()``."""
 
-    def __init__(self, name: str = "test_peer") -> None:
-        self.node = Node(name)
-        self._executor = SingleThreadedExecutor()
+    def __init__(self, name: str = "test_peer", context: Context | None = None) -> None:
+        self.node = Node(name, context=context)
+        self._executor = SingleThreadedExecutor(context=context)
         self._executor.add_node(self.node)
         self._thread = threading.Thread(target=self._executor.spin, daemon=True)
         self._thread.start()
