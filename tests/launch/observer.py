@@ -7,9 +7,9 @@ from typing import Any
 
 import rclpy
 from lifecycle_msgs.srv import GetState
-from rcl_interfaces.srv import GetParameters
+from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.context import Context
-from rclpy.parameter import parameter_value_to_python
+from rclpy.parameter import Parameter, parameter_value_to_python
 from ros_peer import Peer
 from waiting import DISCOVERY, wait_until
 
@@ -41,6 +41,12 @@ class Observer(Peer):
         """The value of a node's parameter."""
         answer = self.call(GetParameters, f"{node}/get_parameters", GetParameters.Request(names=[name]))
         return parameter_value_to_python(answer.values[0])
+
+    def set(self, node: str, name: str, value: Any) -> None:
+        """Set a node's parameter; fails the test if the node refuses."""
+        request = SetParameters.Request(parameters=[Parameter(name, value=value).to_parameter_msg()])
+        (result,) = self.call(SetParameters, f"{node}/set_parameters", request).results
+        assert result.successful, result.reason
 
     def state(self, node: str) -> str:
         """The label of a node's lifecycle state."""

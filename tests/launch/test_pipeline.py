@@ -20,9 +20,10 @@ DETECTIONS = "/camera/detections"
 
 @pytest.fixture(scope="module")
 def pipeline(module_launch: Callable[..., Launched]) -> Iterator[Launched]:
-    """The complete pipeline; its end must be clean."""
+    """The complete pipeline, at a low rate; its end must be clean."""
+    arguments = f"source:=file://{CLIP}", "loop:=true", "framerate:=5.0", *UNTUNED
     ports = f"port:={free_udp_port()}", f"viewer_port:={free_tcp_port()}"
-    running = module_launch("pipeline.launch.xml", f"source:=file://{CLIP}", "loop:=true", *ports, *UNTUNED)
+    running = module_launch("pipeline.launch.xml", *arguments, *ports)
     running.observer.first(Detection2DArray, DETECTIONS)
     yield running
     assert running.stop() == 0
@@ -69,8 +70,11 @@ def test_the_clips_rate_arrives_at_the_far_end(pipeline: Launched) -> None:
     def gaps() -> np.ndarray:  # in frames of the clip
         return np.diff([stamp_of(one) for one in received[:]]) / 40e6
 
-    # The detector skips frames on a busy machine: wait until two in succession are among fifty.
-    wait_until(lambda: len(received) >= 50 and gaps().round().min() == 1, 300, "two successive frames")
+    pipeline.observer.set("/camera/camera_driver", "framerate", 0.0)
+    try:  # the detector skips frames on a busy machine: wait until two in succession are among fifty
+        wait_until(lambda: len(received) >= 50 and gaps().round().min() == 1, 300, "two successive frames")
+    finally:
+        pipeline.observer.set("/camera/camera_driver", "framerate", 5.0)
     assert np.abs(gaps() - gaps().round()).max() < 0.05
 
 
@@ -82,7 +86,6 @@ def test_the_page_and_the_parameters(pipeline: Launched) -> None:
     observer, detector = pipeline.observer, "/camera/detector"
     assert observer.parameter(detector, "backend") == "onnxruntime"
     assert observer.parameter(detector, "confidence_threshold") == 0.5
-    ros2(pipeline.env, "param", "set", detector, "confidence_threshold", "0.4")
-    assert observer.parameter(detector, "confidence_threshold") == 0.4
-    ros2(pipeline.env, "param", "set", detector, "confidence_threshold", "0.5")
+    ros2(pipeline.env, "param", "set", detector, "confidence_threshold", "0.6")  # the other tests allow any above 0.5
+    assert observer.parameter(detector, "confidence_threshold") == 0.6
     assert observer.state("/camera/camera_driver") == "active"
