@@ -16,9 +16,11 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from edgecam_core.recording.message import Message, Topic
+from rclpy.duration import Duration
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
 
@@ -61,3 +63,10 @@ class Republisher:
             clock = Clock()
             clock.clock.sec, clock.clock.nanosec = divmod(now_ns, 10**9)
             self._clock.publish(clock)
+
+    def finish(self, seconds: float = 5.0) -> None:
+        """Wait until all reliable subscribers have the messages, at most this long."""
+        end = time.monotonic() + seconds
+        for publisher in (*self._publishers.values(), self._clock):
+            if publisher is not None:
+                publisher.wait_for_all_acked(Duration(seconds=max(0.0, end - time.monotonic())))

@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
                 if not sys.stdin.readline():
                     break
             republisher.publish(message)
-        time.sleep(min(args.delay, 0.5))  # let the last messages arrive
+        republisher.finish()
     print(f"{republisher.published} messages of {len(chosen)} topics")
     if recording.damage:
         print(f"error: {recording.damage}", file=sys.stderr)
