@@ -30,7 +30,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 
 FOLDERS = ("edgecam_core.doctor", "edgecam_ros.doctor")
-TIMEOUT = 30.0
+TIMEOUT = 120.0  # of one group; on a busy machine the imports alone take half a minute
 MIB = 2**20
 FREE = "python3 -m edgecam_core.doctor --free"
 """Removes what killed processes left, and prints what it removed."""
