@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import resource
 import signal
-import subprocess
 from collections.abc import Coroutine, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import cv2
+import forked
 import numpy as np
 import pytest
 from camera_process import LONG, camera_nodes, command, values
@@ -104,7 +104,7 @@ def test_a_coded_source_is_recorded_without_transcoding_and_survives_a_crash(
         "rtsp_transport": "tcp",
         "output_directory": str(tmp_path / "out"),
     }
-    node = subprocess.Popen(command("/camera", settings), start_new_session=True)
+    node = forked.Popen(command("/camera", settings), start_new_session=True)
     stack.callback(node.wait)
     stack.callback(node.kill)
     reports = wait_for_stream(peer)
@@ -242,6 +242,6 @@ def test_a_calibration_for_another_shape_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "camera.yaml"
     calibration.save(calibration.Calibration(640, 480), path, "camera")
     settings = {"camera_info_url": f"file://{path}", "image_width": 1280, "image_height": 720}
-    done = subprocess.run(command("/camera", settings), capture_output=True, text=True, timeout=LONG, check=False)
+    done = forked.run(command("/camera", settings), capture_output=True, text=True, timeout=LONG, check=False)
     assert done.returncode == 1
     assert "is for 640x480, the frame is 1280x720: another aspect ratio" in done.stderr

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import forked
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
@@ -91,7 +93,7 @@ def test_a_looped_clip_plays_at_its_own_rate(peer: Peer, start: Start, tmp_path:
     ],
 )
 def test_bad_settings_end_the_node_with_one_line(settings: dict[str, object], code: int, reported: str) -> None:
-    done = subprocess.run(command("/camera", settings), capture_output=True, text=True, timeout=LONG, check=False)
+    done = forked.run(command("/camera", settings), capture_output=True, text=True, timeout=LONG, check=False)
     errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert done.returncode == code
     assert len(errors) == 1
@@ -177,10 +179,14 @@ def test_simulated_time_is_followed(peer: Peer, start: Start) -> None:
     assert 5000e9 < stamps[-1] <= (5000 + next(ticks)) * 1e9
 
 
-def test_a_conversion_is_loaded_before_anybody_subscribes(start: Start) -> None:
-    node = start(source="test://red", image_width=64, image_height=48)  # BGRA, which OpenCV converts
-    maps = Path(f"/proc/{node.pid}/maps")
-    wait_until(lambda: "/cv2" in maps.read_text(), LONG, "OpenCV")
+def test_a_conversion_is_loaded_before_anybody_subscribes() -> None:
+    settings = {"source": "test://red", "image_width": 64, "image_height": 48}  # BGRA, which OpenCV converts
+    with subprocess.Popen(command("/camera", settings)) as node:  # a new interpreter
+        maps = Path(f"/proc/{node.pid}/maps")
+        try:
+            wait_until(lambda: "/cv2" in maps.read_text(), LONG, "OpenCV")
+        finally:
+            node.send_signal(signal.SIGINT)
 
 
 def test_best_effort_is_offered_on_request(peer: Peer, start: Start) -> None:

@@ -129,7 +129,7 @@ def test_a_frame_is_kept_on_request(scene: CollectorScene) -> None:
     wait_until(scene.images.get_subscription_count, what="the subscription of the frames")
     timer = scene.peer.node.create_timer(0.2, lambda: scene.send(0.9))
     try:
-        answer = scene.peer.call(Trigger, "/camera/collector/keep", Trigger.Request(), 30)
+        answer = scene.peer.call(Trigger, "/camera/collector/keep", Trigger.Request())
     finally:
         scene.peer.node.destroy_timer(timer)
     assert answer.success, answer.message

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import forked
 import numpy as np
 import pytest
 from cv_bridge import CvBridge
-from detecting import STAMP, Detecting, names
+from detecting import SENT, STAMP, Detecting, names
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from edgecam_core.errors import InferenceError
 from edgecam_core.inference.cuda_driver import find_gpu
@@ -86,7 +87,7 @@ def test_without_a_model_the_node_keeps_running_and_reports_the_reason(
         return None
 
     try:
-        status = wait_until(reported, what="the reason in /diagnostics")
+        status = wait_until(reported, what="the reason in /diagnostics", every=SENT)
         assert status.level == DiagnosticStatus.ERROR
         assert subject.set(confidence_threshold=0.4) == ""
         assert subject.node.state_label() == "active"
@@ -124,7 +125,7 @@ def test_a_repaired_model_is_loaded(peer: Peer, tmp_path: Path) -> None:
 def test_a_signal_ends_a_node_without_a_model_cleanly(tmp_path: Path) -> None:
     text(tmp_path / "m.onnx")
     command = [sys.executable, "-m", "edgecam_detector.node", "--ros-args", "-p", f"model:={tmp_path / 'm.onnx'}"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    with forked.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         assert "not an ONNX file" in process.stderr.readline()
         process.terminate()
@@ -175,7 +176,7 @@ def test_a_bad_image_is_counted_and_the_next_works(detecting: Detecting, reason:
         detecting.images.publish(REFUSED[reason])
         return any(reason in status.message for array in statuses for status in array.status)
 
-    wait_until(reported, what="the reason in /diagnostics")
+    wait_until(reported, what="the reason in /diagnostics", every=SENT)
     assert "odd" not in frame_ids(detecting, seen)
     assert names(detecting.answer(GOOD)) == ALL
 
@@ -197,7 +198,7 @@ def test_an_unusual_image_gets_detections(detecting: Detecting, image: Image) ->
         detecting.images.publish(image)
         return "odd" in frame_ids(detecting, seen)
 
-    wait_until(answered, what="detections")
+    wait_until(answered, what="detections", every=SENT)
     assert names(detecting.answer(GOOD)) == ALL
 
 
@@ -238,7 +239,7 @@ def test_a_broken_cv_bridge_loses_only_its_images(
         detecting.images.publish(message(GOOD, "bgr8", encoding="rgb16"))
         return any(f"cannot be converted: {error}" in status.message for array in statuses for status in array.status)
 
-    wait_until(reported, what="the reason in /diagnostics")
+    wait_until(reported, what="the reason in /diagnostics", every=SENT)
     assert names(detecting.answer(GOOD)) == ALL
 
 
@@ -262,5 +263,5 @@ def test_a_model_that_fails_is_counted_and_the_next_image_works(
                 detecting.send(GOOD)
                 return any(reason in status.message for array in statuses for status in array.status)
 
-            wait_until(reported, what="the reason in /diagnostics")
+            wait_until(reported, what="the reason in /diagnostics", every=SENT)
         assert names(detecting.answer(GOOD)) == ALL

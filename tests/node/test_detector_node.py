@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import forked
 import numpy as np
 import pytest
-from detecting import STAMP, Detecting, names
+from detecting import SENT, STAMP, Detecting, names
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from edgecam_core.models.detector import Detector
 from edgecam_core.types import Frame
@@ -137,7 +137,7 @@ def test_diagnostics_report_rates_and_stages(detecting: Detecting) -> None:
                 return {item.key: item.value for item in array.status[0].values}
         return None
 
-    values = wait_until(running, what="a running status")
+    values = wait_until(running, what="a running status", every=SENT)
     for key in ("receive_ms", "wait_ms", "preprocess_ms", "infer_ms", "decode_ms", "deliver_ms", "latency_ms", "fps"):
         assert float(values[key]) >= 0, key
     assert statuses[-1].status[0].name == "camera/detector"
@@ -167,10 +167,11 @@ def test_several_cameras_share_one_model(peer: Peer, tmp_path: Path, monkeypatch
         for name in cameras:
             (reader,) = peer.node.get_subscriptions_info_by_topic(f"/camera/{name}/image_raw")
             assert reader.qos_profile.reliability == ReliabilityPolicy.RELIABLE
-        wait_until(running, 2 * DISCOVERY, "the rates of both cameras")
+        wait_until(running, 2 * DISCOVERY, "the rates of both cameras", every=SENT)
         gone = "no frames on /camera/rear/image_raw"
-        wait_until(lambda: reported("front").message == gone, 2 * DISCOVERY, "the end of one camera in /diagnostics")
-        wait_until(running, 2 * DISCOVERY, "its return")
+        one = "the end of one camera in /diagnostics"
+        wait_until(lambda: reported("front").message == gone, 2 * DISCOVERY, one, every=SENT)
+        wait_until(running, 2 * DISCOVERY, "its return", every=SENT)
     finally:
         subject.close()
     assert opened == [1]
@@ -191,7 +192,7 @@ def test_an_impossible_parameter_ends_the_node_with_one_line(parameters: list[st
     command = [sys.executable, "-m", "edgecam_detector.node", "--ros-args"]
     for parameter in parameters:
         command += ["-p", parameter]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    ended = forked.run(command, capture_output=True, text=True, timeout=120)
     assert ended.returncode == code
     assert message in ended.stderr.splitlines()[-1]
     assert "Traceback" not in ended.stderr

@@ -15,9 +15,9 @@ from rclpy.parameter import Parameter
 from ros_peer import Peer
 from tiny_models import color_detector, quadrants
 from vision_msgs.msg import Detection2DArray
-from waiting import wait_until
+from waiting import DISCOVERY, wait_until
 
-LONG = 60.0
+LONG = 2 * DISCOVERY
 
 
 def shadowed(peer: Peer, folder: Path, labels: list[str]) -> Detecting:

@@ -28,10 +28,10 @@ from ros_peer import Peer
 from std_srvs.srv import Trigger
 from tiny_models import color_detector, quadrants
 from vision_msgs.msg import LabelInfo, VisionInfo
-from waiting import wait_until
+from waiting import DISCOVERY, wait_until
 
 OLD, NEW = {"red", "green", "blue"}, {"rot", "gruen", "blau"}
-LONG = 60.0
+LONG = 2 * DISCOVERY
 
 
 def labelled(path: Path, labels: list[str], size: int = 8) -> Path:
@@ -219,7 +219,7 @@ def test_a_model_without_a_requested_class_leaves_the_old_one_in_place(
 
 
 def test_a_model_that_is_too_slow_leaves_the_old_one_in_place(peer: Peer, store: ModelStore, tmp_path: Path) -> None:
-    store.add(labelled(tmp_path / "slow.onnx", ["rot", "gruen", "blau"], size=2048), "colours")
+    store.add(labelled(tmp_path / "slow.onnx", ["rot", "gruen", "blau"], size=1024), "colours")
     subject = Detecting(peer, Path("store:colours"), max_slowdown=1.01)
     load = Load(subject)
     try:
@@ -262,7 +262,7 @@ def test_a_model_from_outside_the_store_cannot_be_rolled_back(peer: Peer, tmp_pa
         answer = peer.call(Trigger, "/camera/detector/rollback", Trigger.Request(), LONG)
         assert not answer.success
         assert "store:NAME" in answer.message
-        again = peer.call(Trigger, "/camera/detector/load_model", Trigger.Request(), 5)
+        again = peer.call(Trigger, "/camera/detector/load_model", Trigger.Request(), LONG)
         assert again.success or "waited" in again.message
     finally:
         subject.close()

@@ -9,6 +9,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+import forked
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
@@ -77,7 +78,7 @@ class BlinkProcess:
         script.write_text(textwrap.dedent(BLINK))
         self.output = folder / "output.txt"
         with self.output.open("w") as out:
-            self.process = subprocess.Popen(
+            self.process = forked.Popen(
                 [sys.executable, str(script), "--ros-args", *arguments],
                 stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},

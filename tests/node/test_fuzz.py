@@ -9,10 +9,13 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import forked
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 from hostile import interface, messages
@@ -22,11 +25,11 @@ from network import free_tcp_port, free_udp_port
 from rcl_interfaces.srv import ListParameters, SetParameters
 from ros_peer import Peer
 from tiny_models import color_detector
-from waiting import wait_until
+from waiting import DISCOVERY, wait_until
 
 EXAMPLES = int(os.environ.get("EDGECAM_FUZZ", "15"))
 NODES = {
-    "camera_driver": ("edgecam_camera.node", {"source": "test://smpte"}),
+    "camera_driver": ("edgecam_camera.node", {"image_width": "64", "image_height": "48"}),
     "rtp_sender": ("edgecam_rtp.sender_node", {"port": "{udp}"}),
     "rtp_receiver": ("edgecam_rtp.receiver_node", {"port": "{udp}"}),
     "detector": ("edgecam_detector.node", {"model": "{model}", "backend": "onnxruntime"}),
@@ -62,24 +65,24 @@ class FuzzedNode:
         options = [word for key, value in parameters.items() for word in ("-p", f"{key}:={value.format(**places)}")]
         self.peer, self.name, self.output = peer, name, folder / "output.txt"
         with self.output.open("w") as out:
-            self.process = subprocess.Popen(
+            self.process = forked.Popen(
                 [sys.executable, "-c", MAIN.format(module=module), "--ros-args", *options],
                 stdout=out, stderr=subprocess.STDOUT, cwd=folder, env={**os.environ, "HOME": str(folder)},
             )  # fmt: skip
-        wait_until(lambda: self.state() == "active", 60, f"{name} to be active: {self.output.read_text()}")
+        wait_until(lambda: self.state() == "active", what=f"{name} to be active: {self.output.read_text()}")
         self.wait_discovered()
 
     def state(self) -> str:
         assert self.process.poll() is None, self.output.read_text()
-        answer: Any = self.peer.call(GetState, f"/{self.name}/get_state", GetState.Request(), timeout=60)
+        answer: Any = self.peer.call(GetState, f"/{self.name}/get_state", GetState.Request())
         return str(answer.current_state.label)
 
     def wait_discovered(self) -> None:
         """A service may respond before the node and its endpoints are in the graph."""
         node, own = self.peer.node, (self.name, "/")
-        wait_until(lambda: own in node.get_node_names_and_namespaces(), 60, f"{self.name} in the graph")
+        wait_until(lambda: own in node.get_node_names_and_namespaces(), what=f"{self.name} in the graph")
         services = node.get_service_names_and_types_by_node
-        wait_until(lambda: f"/{self.name}/set_parameters" in dict(services(*own)), 60, f"the services of {self.name}")
+        wait_until(lambda: f"/{self.name}/set_parameters" in dict(services(*own)), what=f"the services of {self.name}")
 
     def subscriptions(self) -> list[tuple[str, str]]:
         found = self.peer.node.get_subscriber_names_and_types_by_node(self.name, "/")
@@ -91,7 +94,7 @@ class FuzzedNode:
 
     def close(self) -> None:
         self.process.terminate()
-        self.process.wait(30)
+        self.process.wait(DISCOVERY)
 
 
 @pytest.fixture(params=NODES)
@@ -106,27 +109,18 @@ quick = settings(
 )
 
 
-def each(strategy: Any, act: Callable[[Any], object]) -> None:
-    """Call ``act`` with EXAMPLES values of the strategy."""
+@cache
+def samples(kind: Any) -> list[Any]:
+    """EXAMPLES values of a message type or of a service's request; the same for each node, and made once."""
+    found: list[Any] = []
 
     @quick
-    @given(strategy)
-    def one(value: Any) -> None:
-        act(value)
+    @given(messages(kind))
+    def keep(value: Any) -> None:
+        found.append(value)
 
-    one()
-
-
-class FuzzClient:
-    """One client for many requests; each must get a response."""
-
-    def __init__(self, peer: Peer, service: Any, name: str) -> None:
-        self._client = peer.node.create_client(service, name)
-        assert self._client.wait_for_service(60), name
-
-    def __call__(self, request: Any) -> Any:
-        future = self._client.call_async(request)
-        return wait_until(lambda: future.done() and future, 60, f"a response from {self._client.srv_name}").result()
+    keep()
+    return found
 
 
 @pytest.mark.timeout(240 + 10 * EXAMPLES)
@@ -135,24 +129,25 @@ def test_no_hostile_value_ends_a_node(node: FuzzedNode, peer: Peer) -> None:
     for topic, type_name in node.subscriptions():
         kind = interface(type_name)
         publisher = peer.node.create_publisher(kind, topic, 10)
-        each(messages(kind), publisher.publish)
+        for message in samples(kind):
+            publisher.publish(message)
         peer.node.destroy_publisher(publisher)
     for name, type_name in node.services():
         service = interface(type_name)
-        each(messages(service.Request), FuzzClient(peer, service, name))
-    listed = peer.call(ListParameters, f"/{node.name}/list_parameters", ListParameters.Request(), 60).result.names
+        call = peer.client(service, name)
+        for request in samples(service.Request):
+            call(request)
+    listed = peer.call(ListParameters, f"/{node.name}/list_parameters", ListParameters.Request()).result.names
 
-    ask = FuzzClient(peer, SetParameters, f"/{node.name}/set_parameters")
+    ask = peer.client(SetParameters, f"/{node.name}/set_parameters")
 
-    def set_all(request: Any) -> None:
+    for request in deepcopy(samples(SetParameters.Request)):
         for parameter, name in zip(request.parameters, listed, strict=False):
             parameter.name = name
         assert len(ask(request).results) == len(request.parameters)
-
-    each(messages(SetParameters.Request), set_all)
     reports.clear()
     wait_until(
-        lambda: any(one.name == node.name for array in reports for one in array.status), 60, "a report afterwards"
+        lambda: any(one.name == node.name for array in reports for one in array.status), what="a report afterwards"
     )
     assert node.state() == "active", node.output.read_text()
     output = node.output.read_text()

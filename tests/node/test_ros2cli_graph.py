@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import forked
 import pytest
 import yaml
 from network import free_domain
@@ -25,7 +26,7 @@ def scene() -> Iterator[None]:
     session = os.environ["ROS_DOMAIN_ID"]
     os.environ["ROS_DOMAIN_ID"] = str(free_domain(1))
     command = [sys.executable, str(Path(__file__).with_name("ros2cli_scene.py"))]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    process = forked.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     with COMMANDS:
@@ -55,7 +56,7 @@ def refused(*words: str) -> str:
 
 def ros2_until(pattern: str, *words: str) -> tuple[re.Match[str], int]:
     """Run a command until a line of its output matches, then Ctrl-C; returns the match and the exit code."""
-    process = subprocess.Popen([*ROS2, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = forked.Popen([*ROS2, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert process.stdout is not None
     seen = []
     try:
@@ -160,8 +161,8 @@ def test_bw() -> None:
 
 
 def test_pub_reaches_a_node_and_stamps_its_messages() -> None:
-    echo = subprocess.Popen([*ROS2, "topic", "echo", "--once", "/cam/echoed"], stdout=subprocess.PIPE, text=True)
-    pub = subprocess.Popen(
+    echo = forked.Popen([*ROS2, "topic", "echo", "--once", "/cam/echoed"], stdout=subprocess.PIPE, text=True)
+    pub = forked.Popen(
         [*ROS2, "topic", "pub", "-r", "10", "/cam/hear", "std_msgs/msg/Header", "{frame_id: here, stamp: now}"],
         stdout=subprocess.PIPE,
         text=True,
@@ -272,7 +273,7 @@ def test_service_call() -> None:
 
 
 def test_sigterm_ends_a_command_cleanly() -> None:
-    process = subprocess.Popen(
+    process = forked.Popen(
         [*ROS2, "topic", "echo", "/cam/text"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert process.stdout is not None

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import forked
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from edgecam_core.errors import ImageError, SettingError
@@ -158,7 +158,7 @@ def test_top_shows_the_exception_of_a_hook() -> None:
     command = [sys.executable, "-m", "edgecam_core.cli.main", "top", "--once"]
     with spinning(FragileNode(FailurePlan({"open": [ValueError("the reason")] * 1000}))):
         for _ in range(5):  # one call lasts four seconds, which discovery may need
-            done = subprocess.run(
+            done = forked.run(
                 command, capture_output=True, text=True, timeout=120, env={**os.environ, "COLUMNS": "200"}
             )
             if "fragile" in done.stdout:

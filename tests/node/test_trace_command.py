@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
+import forked
 from ros_peer import Peer
 from sensor_msgs.msg import Image
 
@@ -23,7 +23,7 @@ def test_the_stages_of_a_camera_and_its_frames_end_up_in_both_files(peer: Peer, 
     with process(CAMERA, environment() | domain):
         words = [*COMMAND, "--seconds", "2", "--json", str(tmp_path / "t.json"), "--svg", str(tmp_path / "t.svg")]
         for _ in range(5):  # one call waits ten seconds, which a busy machine may exceed
-            done = subprocess.run(words, capture_output=True, text=True, timeout=120, env=os.environ | domain)
+            done = forked.run(words, capture_output=True, text=True, timeout=120, env=os.environ | domain)
             if done.returncode == 0:
                 break
     assert done.returncode == 0, done.stderr
@@ -34,6 +34,6 @@ def test_the_stages_of_a_camera_and_its_frames_end_up_in_both_files(peer: Peer, 
 
 
 def test_without_nodes_it_is_reported() -> None:
-    done = subprocess.run([*COMMAND, "--seconds", "0"], capture_output=True, text=True, timeout=120)
+    done = forked.run([*COMMAND, "--seconds", "0"], capture_output=True, text=True, timeout=120)
     assert done.returncode == 1
     assert "no frame was traced" in done.stderr

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 from tiny_models import color_detector
-from waiting import wait_until
+from waiting import DISCOVERY, wait_until
 
 NEAR, FAR = "10.77.0.1", "10.77.0.2"
+LONG = 2 * DISCOVERY
 MAIN = "import sys; from {module} import main; sys.exit(main())"
 # Prints a line for each array of detections, with its stamp and the nodes discovered by this machine.
 WATCH = """
@@ -143,11 +144,11 @@ def test_detections_cross_the_cable_and_resume_after_it_was_unplugged(tmp_path: 
             return "\n".join(f"{name}: {(tmp_path / name).read_text()[-600:]}" for name in (*nodes, "watch"))
 
         with contextlib.suppress(pytest.fail.Exception):
-            wait_until(lambda: len(lines()) > 20, timeout=90.0)
+            wait_until(lambda: len(lines()) > 20, timeout=LONG)
         assert len(lines()) > 20, outputs()
         known = "camera_driver,detector,rtp_receiver,rtp_sender"
         wait_until(
-            lambda: set(known.split(",")) <= set(lines()[-1].split()[1].split(",")), 60.0, "all nodes to be seen"
+            lambda: set(known.split(",")) <= set(lines()[-1].split()[1].split(",")), LONG, "all nodes to be seen"
         )
         ip("-n", near, "link", "set", near, "down")
         arrived = [len(lines()), time.monotonic()]
@@ -157,11 +158,11 @@ def test_detections_cross_the_cable_and_resume_after_it_was_unplugged(tmp_path: 
                 arrived[:] = [len(lines()), time.monotonic()]
             return time.monotonic() - arrived[1] > 2.0
 
-        wait_until(is_silent, 60.0, "the detections to stop")
+        wait_until(is_silent, LONG, "the detections to stop")
         ip("-n", near, "link", "set", near, "up")
         ip("-n", near, "route", "add", "224.0.0.0/4", "dev", near)
         count = len(lines())
-        wait_until(lambda: len(lines()) > count + 20, 90.0, "detections after the cable is back")
+        wait_until(lambda: len(lines()) > count + 20, LONG, "detections after the cable is back")
         stamps = [int(line.split()[0]) for line in lines()]
         assert stamps == sorted(set(stamps))
 
@@ -175,7 +176,7 @@ def test_raw_images_cross_the_cable_and_the_page_crosses_it_back(tmp_path: Path)
             stack.enter_context(started(machine, code, tmp_path / name, *options))
         address = f"http://{FAR}:8080/snapshot.jpg?token=open-sesame"
         command = ["ip", "netns", "exec", near, sys.executable, "-c", FETCH, address]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=LONG, check=False)
         logs = "\n".join((tmp_path / name).read_text()[-600:] for name in ("camera", "viewer"))
         assert done.returncode == 0, done.stderr + logs
         width, height, blue, green, red = map(int, done.stdout.split())
@@ -200,7 +201,7 @@ def test_with_a_discovery_server_page_doctor_and_top_see_both_machines(tmp_path:
 
         def command(*words: str) -> str:
             line, environment = on(far, *words, **by_server)
-            done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=110, check=False)
+            done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=LONG, check=False)
             return done.stdout + done.stderr
 
         def edgecam(*words: str) -> str:
@@ -210,7 +211,7 @@ def test_with_a_discovery_server_page_doctor_and_top_see_both_machines(tmp_path:
         shown = command(sys.executable, "-c", FETCH, address).split()
         logs = "\n".join((tmp_path / name).read_text()[-600:] for name in ("server", "camera", "viewer"))
         assert shown[:2] == ["160", "120"], " ".join(shown) + logs
-        wait_until(lambda: {"camera/camera_driver", "camera/viewer"} <= set(edgecam("top", "--once").split()), 90.0)
+        wait_until(lambda: {"camera/camera_driver", "camera/viewer"} <= set(edgecam("top", "--once").split()), LONG)
         found = edgecam("doctor")
         assert "2 nodes are running" in found
         assert "camera/camera_driver: " in found

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import forked
 import yaml
 from diagnostic_msgs.msg import DiagnosticArray
 
@@ -28,7 +29,7 @@ def camera_nodes() -> Iterator[Start]:
     running: list[subprocess.Popen[str]] = []
 
     def begin(namespace: str = "/camera", **settings: object) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
+        process = forked.Popen(
             command(namespace, settings), stderr=subprocess.PIPE, text=True, start_new_session=True, env=os.environ
         )
         running.append(process)

@@ -24,6 +24,7 @@ from vision_msgs.msg import Detection2DArray
 from waiting import DISCOVERY, wait_until
 
 STAMP = 1_700_000_000_123_456_789
+SENT = 0.1  # seconds between images that are sent until there is a report, which comes once a second
 
 
 class Detecting:

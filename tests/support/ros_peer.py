@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from rclpy.context import Context
@@ -30,23 +31,30 @@ class Peer:
         self.node.create_subscription(message_type, topic, received.append, qos)
         return received
 
-    def call(self, service_type: type, name: str, request: Any, timeout: float = DISCOVERY) -> Any:
-        """Call a service and return its response; fails the test if there is none in time.
+    def client(self, service_type: type, name: str, timeout: float = DISCOVERY) -> Callable[[Any], Any]:
+        """A function that calls the service and returns its response; fails the test if there is none in time.
 
         A server may respond before it has discovered the client; that response is lost. The request is therefore
         repeated after a while.
         """
         client: Any = self.node.create_client(service_type, name)
         assert client.wait_for_service(timeout), f"no service {name}"
-        futures = [client.call_async(request)]
 
-        def answered() -> Any:
-            if time.monotonic() > sent + AGAIN * len(futures):
-                futures.append(client.call_async(request))
-            return next((future for future in futures if future.done()), None)
+        def call(request: Any) -> Any:
+            sent, futures = time.monotonic(), [client.call_async(request)]
 
-        sent = time.monotonic()
-        return wait_until(answered, timeout, f"a response from {name}").result()
+            def answered() -> Any:
+                if time.monotonic() > sent + AGAIN * len(futures):
+                    futures.append(client.call_async(request))
+                return next((future for future in futures if future.done()), None)
+
+            return wait_until(answered, timeout, f"a response from {name}").result()
+
+        return call
+
+    def call(self, service_type: type, name: str, request: Any, timeout: float = DISCOVERY) -> Any:
+        """As ``client``, for one request."""
+        return self.client(service_type, name, timeout)(request)
 
     def close(self) -> None:
         self._executor.shutdown()

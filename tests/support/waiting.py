@@ -12,13 +12,18 @@ import pytest
 DISCOVERY = 120.0  # seconds; generous, because no result may depend on the machine's speed or load
 
 
-def wait_until(condition: Callable[[], Any], timeout: float = DISCOVERY, what: str = "the event") -> Any:
-    """Wait for the condition's first true value and return it; fails the test on a timeout."""
+def wait_until(
+    condition: Callable[[], Any], timeout: float = DISCOVERY, what: str = "the event", *, every: float = 0.01
+) -> Any:
+    """Wait for the condition's first true value and return it; fails the test on a timeout.
+
+    ``every``: seconds between two attempts, for a condition that does work, such as sending another image.
+    """
     end = time.monotonic() + timeout
     while time.monotonic() < end:
         if value := condition():
             return value
-        time.sleep(0.01)
+        time.sleep(every)
     pytest.fail(f"waited {timeout:g} s for {what}")
 
 
