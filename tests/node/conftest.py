@@ -18,6 +18,7 @@ os.environ["FASTDDS_DEFAULT_PROFILES_FILE"] = str(Path(__file__).resolve().paren
 apply_profile(os.environ)
 
 import rclpy  # noqa: E402 - after the environment
+from browser import browser, page, tab  # noqa: E402, F401
 from ros_peer import Peer  # noqa: E402
 from underlay_only import ignored  # noqa: E402
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe import accessible, needs_axe, theme
-from chromium import Page, chromium, executable
+import pytest_asyncio
+from axe import accessible, accessible_everywhere, needs_axe
+from chromium import Browser, Page, needs_chromium
 from edgecam_core.collect.collection import Collection
 from edgecam_core.collect.records import REVIEWED, SKIPPED
 from edgecam_viewer.fault_log import FaultLog
@@ -21,7 +22,10 @@ from waiting import eventually
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 from test_label_server import Labels, NoPipeline, fill
 
-pytestmark = pytest.mark.skipif(executable() is None, reason="needs chromium")
+pytestmark = [
+    needs_chromium,
+    pytest.mark.asyncio(loop_scope="module"),
+]
 CODES = {"Enter": 13, "Delete": 46, "ArrowRight": 39, "ArrowDown": 40, "Escape": 27}
 
 
@@ -54,12 +58,10 @@ async def drag(page: Page, start: tuple[float, float], end: tuple[float, float])
         await page.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", buttons=buttons, clickCount=1)
 
 
-@pytest.fixture
-async def page(tmp_path: Path) -> AsyncIterator[Page]:
-    async with chromium(tmp_path / "profile") as one:
-        await one.size(1280, 800)
-        yield one
-        assert one.problems == []
+@pytest_asyncio.fixture(autouse=True, loop_scope="module")
+async def no_problems(page: Page) -> AsyncIterator[None]:
+    yield
+    assert page.problems == []
 
 
 @pytest.fixture
@@ -271,9 +273,9 @@ async def test_zooming_keeps_boxes_on_the_image_and_redo_restores_a_change(page:
 
 
 async def test_two_browsers_without_names_get_different_frames_and_no_work_is_lost(
-    page: Page, labels: Labels, tmp_path: Path
+    page: Page, browser: Browser, labels: Labels, tmp_path: Path
 ) -> None:
-    async with chromium(tmp_path / "other") as other:
+    async with browser.tab() as other:
         await other.size(1280, 800)
         await page.open(f"{labels.base}/label")
         await shows(page, "0003")
@@ -305,22 +307,18 @@ async def test_a_missing_image_is_reported_on_its_frame(page: Page, labels: Labe
 
 
 @needs_axe
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)], ids=["desktop", "phone"])
-async def test_axe_core_finds_nothing(page: Page, labels: Labels, scheme: str, width: int, height: int) -> None:
-    await page.size(width, height, mobile=width < 500)
-    await theme(page, scheme)
+async def test_axe_core_finds_nothing(page: Page, labels: Labels) -> None:
     await page.open(f"{labels.base}/label")
     await shows(page, "0003")
     await press(page, "b")
     await page.wait_for("document.querySelectorAll('#list button').length === 2")
     await page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
-    await accessible(page)
+    await accessible_everywhere(page)
     for number in (3, 2, 1, 0):
         await shows(page, f"{number:04d}")
         await press(page, "Enter")
     await page.wait_for("document.getElementById('message').textContent.includes('All frames are reviewed')")
-    await accessible(page)
+    await accessible_everywhere(page)
 
 
 async def test_without_a_collection_the_page_explains_how_to_get_one(page: Page) -> None:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-import pytest_asyncio
-from chromium import Page, chromium, needs_chromium
+from chromium import Page, needs_chromium
 from edgecam_detector.node import DetectorNode
 from network import free_tcp_port
 from rclpy.parameter import Parameter
@@ -42,27 +40,9 @@ def detector(tmp_path: Path) -> Iterator[DetectorNode]:
         yield node
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Page]:
-    profile = tmp_path_factory.mktemp("profile")
-    async with chromium(profile) as page:
-        yield page
-    shutil.rmtree(profile, ignore_errors=True)
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def page(browser: Page) -> AsyncIterator[Page]:
-    """The browser's only tab, reset."""
-    await browser.size(1280, 800)
-    browser.problems.clear()
-    browser.requests.clear()
-    yield browser
-    await browser.open("about:blank")
-
-
 @pytest.fixture(scope="module")
 def scene() -> Iterator[ViewerScene]:
-    with ViewerScene("/camera", fps=15) as scene:
+    with ViewerScene("/camera") as scene:
         yield scene
 
 
@@ -130,7 +110,7 @@ async def test_the_page_reconnects_after_the_node_restarts(page: Page, scene: Vi
     await page.wait_for("document.querySelector('#state span').textContent.includes('does not respond')")
     shown = await page.evaluate("edgecam.cameras[0].shown")
     with ViewerProcess(tmp_path, port) as viewer:
-        await page.wait_for(f"edgecam.cameras[0].shown > {shown} + 10")
+        await page.wait_for(f"edgecam.cameras[0].shown > {shown} + 3")
         # There are two viewers of one name now, which is a separate error.
         await page.wait_for("!document.querySelector('#state span').textContent.includes('does not respond')")
 
@@ -154,7 +134,7 @@ async def test_frames_without_a_detector_are_shown_without_boxes(
     scene.detect = False
     try:
         await page.open(viewer.url)
-        await page.wait_for("edgecam.cameras[0].shown > 10 && edgecam.cameras[0].facts.detections === null")
+        await page.wait_for("edgecam.cameras[0].shown > 3 && edgecam.cameras[0].facts.detections === null")
         await square_appears(page, tmp_path / "page.png")
     finally:
         scene.detect = True
@@ -164,23 +144,23 @@ async def test_a_click_enlarges_a_camera_and_only_that_one_is_sent(page: Page, t
     topics = "image_topics:=[/left/image_raw,/right/image_raw]"
     results = "detections_topics:=[/left/detections,/right/detections]"
     with (
-        ViewerScene("/left", fps=10),
-        ViewerScene("/right", fps=10),
+        ViewerScene("/left"),
+        ViewerScene("/right"),
         ViewerProcess(tmp_path, "port:=0", topics, results) as viewer,
     ):
         await page.open(viewer.url)
         await page.wait_for("window.edgecam && edgecam.cameras.length === 2")
-        await page.wait_for("edgecam.cameras.every((camera) => camera.shown > 5)")
+        await page.wait_for("edgecam.cameras.every((camera) => camera.shown > 3)")
         small = await page.evaluate("edgecam.cameras[1].tile.view.clientWidth")
         await page.evaluate("edgecam.cameras[1].tile.view.click()")
         await page.wait_for("edgecam.cameras[0].tile.element.hidden && !edgecam.cameras[1].tile.element.hidden")
         await page.wait_for(f"edgecam.cameras[1].tile.view.clientWidth > 1.5 * {small}")
         await page.wait_for("edgecam.cameras[0].fps() === 0")
         shown = await page.evaluate("edgecam.cameras[1].shown")
-        await page.wait_for(f"edgecam.cameras[1].shown > {shown} + 5")
+        await page.wait_for(f"edgecam.cameras[1].shown > {shown} + 3")
         shown = await page.evaluate("edgecam.cameras[0].shown")
         await page.evaluate("edgecam.cameras[1].tile.view.click()")
-        await page.wait_for(f"edgecam.cameras[0].shown > {shown} + 5")
+        await page.wait_for(f"edgecam.cameras[0].shown > {shown} + 3")
         assert page.problems == []
 
 
@@ -232,7 +212,7 @@ async def test_the_camera_node_saves_what_the_page_requests(page: Page, viewer: 
 
 async def test_a_snapshot_and_a_video_can_be_saved(page: Page, viewer: ViewerProcess, tmp_path: Path) -> None:
     folder = tmp_path / "downloads"
-    await page.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
+    await page.download_to(folder)
     await page.open(viewer.url)
     await page.wait_for(MOVING)
     await page.evaluate("document.querySelector('.snapshot').click()")
@@ -241,7 +221,7 @@ async def test_a_snapshot_and_a_video_can_be_saved(page: Page, viewer: ViewerPro
     before = await page.evaluate("edgecam.cameras[0].shown")
     await page.wait_for(f"edgecam.cameras[0].shown > {before} + 3")
     await page.evaluate("document.querySelector('.record').click()")
-    files = await asyncio.to_thread(wait_until, lambda: saved(folder), 60, "two files")
+    files = await asyncio.to_thread(wait_until, lambda: saved(folder), what="two files")
     snapshot = cv2.imread(str(files[".jpg"]), cv2.IMREAD_COLOR)
     square_on_screen(snapshot)
     assert snapshot.shape == (480, 640, 3)

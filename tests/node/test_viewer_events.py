@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
-from axe import accessible, needs_axe, theme
-from chromium import Page, chromium, needs_chromium
+from axe import accessible, needs_axe
+from chromium import Page, needs_chromium
 from clips import make_clip
 from timeline import fill
 from viewer_served import Served
@@ -20,21 +19,6 @@ pytestmark = [
 SHOWN = "document.querySelectorAll('.event').length"
 FIRST = "document.querySelector('.event')"
 MESSAGE = "document.getElementById('message').textContent"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Page]:
-    async with chromium(tmp_path_factory.mktemp("profile")) as page:
-        yield page
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def page(browser: Page) -> AsyncIterator[Page]:
-    await browser.size(1280, 800)
-    await theme(browser, "dark")
-    browser.problems.clear()
-    yield browser
-    await browser.open("about:blank")
 
 
 @pytest.fixture(scope="module")
@@ -131,11 +115,9 @@ async def test_a_clip_that_cannot_be_played_is_reported(page: Page, tmp_path: Pa
 
 @needs_axe
 @pytest.mark.parametrize("served", [6], indirect=True)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)], ids=["desktop", "phone"])
-async def test_axe_core_finds_nothing(page: Page, served: Served, scheme: str, width: int, height: int) -> None:
+async def test_axe_core_finds_nothing(page: Page, served: Served, width: int, height: int) -> None:
     await page.size(width, height, mobile=width < 500)
-    await theme(page, scheme)
     await page.open(f"{served.base}/events")
     await page.becomes(SHOWN, 6)
     await page.evaluate(f"{FIRST}.querySelector('.play').click()")
@@ -147,7 +129,9 @@ async def test_axe_core_finds_nothing(page: Page, served: Served, scheme: str, w
     await page.becomes(
         "[...document.querySelectorAll('.event')].filter((one) => one.scrollHeight > one.offsetHeight).length", 0
     )
-    await accessible(page)
+    for scheme in ("light", "dark"):
+        await page.theme(scheme)
+        await accessible(page)
     small = (
         "[...document.querySelectorAll('button, select, input, a.save')].filter((one) => one.checkVisibility())"
         ".filter((one) => one.offsetHeight < 44).map((one) => one.outerHTML)"

@@ -125,7 +125,7 @@ def test_no_message_ends_the_viewer(tmp_path: Path, peer: Peer, seed: int) -> No
         url = viewer.url
         with urllib.request.urlopen(f"{url}/stream.mjpg", timeout=30):
             throw(peer, chance)
-            with ViewerScene("/camera", fps=10):
+            with ViewerScene("/camera"):
 
                 def whole() -> bool:
                     status = strict_json(f"{url}/api/status")
@@ -150,7 +150,7 @@ def test_no_message_ends_the_monitor(peer: Peer) -> None:
         throw(peer, random.Random(3), count=50)
         assert process.stdout is not None
         lines = []
-        with ViewerScene("/camera", fps=10):
+        with ViewerScene("/camera"):
             while "giraffe 0.97" not in (line := process.stdout.readline()):
                 assert process.poll() is None, lines
                 lines.append(line)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
-import pytest_asyncio
 from axe import accessible
-from chromium import Page, chromium, needs_chromium
+from chromium import Page, needs_chromium
 from edgecam_core.models import proposal
 from edgecam_core.models.store import ModelStore
 from proposed import proposed
@@ -83,14 +82,8 @@ def test_token_and_origin_are_required_and_the_report_runs_no_script(served: Ser
     assert served.log == []
 
 
-@pytest_asyncio.fixture
-async def page(tmp_path: Path) -> AsyncIterator[Page]:
-    async with chromium(tmp_path / "profile") as one:
-        await one.size(1280, 800)
-        yield one
-
-
 @needs_chromium
+@pytest.mark.asyncio(loop_scope="module")
 async def test_one_click_on_the_page(page: Page, store: ModelStore) -> None:
     with Served() as served:
         await page.open(served.base)
@@ -107,6 +100,7 @@ async def test_one_click_on_the_page(page: Page, store: ModelStore) -> None:
 
 
 @needs_chromium
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_click_on_an_old_offer_is_refused_with_the_reason(page: Page, store: ModelStore) -> None:
     with Served() as served:
         await page.open(served.base)

@@ -11,7 +11,7 @@ from chromium import Page
 from viewer_scene import SQUARE_BGR
 from waiting import eventually
 
-MOVING = "window.edgecam && edgecam.cameras[0] && edgecam.cameras[0].shown > 10 && edgecam.cameras[0].facts.detections"
+MOVING = "window.edgecam && edgecam.cameras[0] && edgecam.cameras[0].shown > 3 && edgecam.cameras[0].facts.detections"
 # The drawn box of the best detection in device pixels, and its label.
 BOX_ON_SCREEN = """(() => {
   const camera = edgecam.cameras[0], [label, score, x1, y1, x2, y2] = camera.facts.detections[0];

@@ -45,7 +45,7 @@ def found(count: int) -> Detections:
 class ViewerScene:
     """Publishes ``image_raw`` and ``detections`` in a namespace at a given rate from a separate thread."""
 
-    def __init__(self, namespace: str, fps: float = 30.0, detect: bool = True) -> None:
+    def __init__(self, namespace: str, fps: float = 5.0, detect: bool = True) -> None:
         self._context = Context()
         self._context.init()
         self.node = Node("scene", namespace=namespace, context=self._context)

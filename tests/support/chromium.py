@@ -34,20 +34,14 @@ def executable() -> str | None:
 needs_chromium = pytest.mark.skipif(executable() is None, reason="needs chromium (apt-get install chromium)")
 
 
-class Page:
-    """One tab. ``problems`` are uncaught errors and error lines of its console, ``requests`` all requested URLs.
-
-    Reports of refused requests to URLs that end with one of ``refused`` are not problems.
-    """
+class Connection:
+    """A DevTools connection, to the browser or to a tab."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._socket = socket
         self._numbers = itertools.count(1)
         self._answers: dict[int, asyncio.Future] = {}
         self._reader = asyncio.create_task(self._read())
-        self.problems: list[str] = []
-        self.refused: tuple[str, ...] = ()
-        self.requests: list[str] = []
 
     async def call(self, method: str, **parameters: Any) -> dict:
         number = next(self._numbers)
@@ -55,10 +49,55 @@ class Page:
         await self._socket.send_json({"id": number, "method": method, "params": parameters})
         return await asyncio.wait_for(answer, CALL_TIMEOUT)
 
+    async def _read(self) -> None:
+        async for message in self._socket:
+            event = json.loads(message.data)
+            if "id" not in event:
+                self._take(event["method"], event.get("params", {}))
+                continue
+            future = self._answers.pop(event["id"], None)
+            if future is not None and not future.done():
+                future.set_result(event.get("result", {}))
+
+    def _take(self, event: str, parameters: dict) -> None:
+        """An event that is not an answer."""
+
+
+class Page(Connection):
+    """One tab. ``problems`` are uncaught errors and error lines of its console, ``requests`` all requested URLs.
+
+    Reports of refused requests to URLs that end with one of ``refused`` are not problems. Dialogs, such as the
+    one about unsaved work, are accepted.
+    """
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse, context: dict) -> None:
+        super().__init__(socket)
+        self._context = context  # that of the tab: its cookies, storage and downloads
+        self.problems: list[str] = []
+        self.refused: tuple[str, ...] = ()
+        self.requests: list[str] = []
+        self._accepting: asyncio.Task | None = None
+
     async def open(self, url: str) -> None:
         for domain in ("Runtime", "Page", "Network", "Log"):
             await self.call(f"{domain}.enable")
         await self.call("Page.navigate", url=url)
+
+    async def reset(self) -> None:
+        """Undo what a test before may have changed."""
+        await self.size(1280, 800)
+        await self.call("Emulation.setTouchEmulationEnabled", enabled=False)
+        await self.theme("dark")
+        self.problems.clear()
+        self.requests.clear()
+        self.refused = ()
+
+    async def theme(self, name: str) -> None:
+        """Emulate the system theme ``light`` or ``dark``."""
+        await self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": name}])
+
+    async def download_to(self, folder: Path) -> None:
+        await self.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder), **self._context)
 
     @contextlib.asynccontextmanager
     async def script(self, source: str) -> AsyncIterator[None]:
@@ -112,53 +151,71 @@ class Page:
         answer = await self.call("Page.captureScreenshot", format="png")
         path.write_bytes(base64.b64decode(answer["data"]))
 
-    async def _read(self) -> None:
-        async for message in self._socket:
-            self._take(json.loads(message.data))
-
-    def _take(self, event: dict) -> None:
-        parameters = event.get("params", {})
-        if "id" in event:
-            future = self._answers.pop(event["id"], None)
-            if future is not None and not future.done():
-                future.set_result(event.get("result", {}))
-        elif event["method"] == "Runtime.exceptionThrown":
+    def _take(self, event: str, parameters: dict) -> None:
+        if event == "Runtime.exceptionThrown":
             self.problems.append(json.dumps(parameters["exceptionDetails"])[:500])
-        elif event["method"] == "Runtime.consoleAPICalled" and parameters["type"] in ("error", "warning"):
+        elif event == "Runtime.consoleAPICalled" and parameters["type"] in ("error", "warning"):
             self.problems.append(json.dumps(parameters["args"])[:500])
-        elif event["method"] == "Log.entryAdded" and parameters["entry"]["level"] == "error":
+        elif event == "Log.entryAdded" and parameters["entry"]["level"] == "error":
             if not parameters["entry"].get("url", "").endswith(self.refused or ("\0",)):
                 self.problems.append(json.dumps(parameters["entry"])[:500])
-        elif event["method"] == "Network.requestWillBeSent":
+        elif event == "Network.requestWillBeSent":
             self.requests.append(parameters["request"]["url"])
+        elif event == "Page.javascriptDialogOpening":
+            self._accepting = asyncio.create_task(self.call("Page.handleJavaScriptDialog", accept=True))
+
+
+class Browser:
+    """A running Chromium, whose tabs share nothing: each has cookies, storage and a cache of its own."""
+
+    def __init__(self, session: aiohttp.ClientSession, address: str, control: Connection) -> None:
+        self._session = session
+        self._address = address
+        self._control = control
+
+    @contextlib.asynccontextmanager
+    async def tab(self) -> AsyncIterator[Page]:
+        context = await self._control.call("Target.createBrowserContext")
+        try:
+            # If loopback is the only network, WebRTC has an address only with these permissions and the flag above.
+            permissions = ["audioCapture", "videoCapture"]
+            await self._control.call("Browser.grantPermissions", permissions=permissions, **context)
+            made = await self._control.call("Target.createTarget", url="about:blank", **context)
+            async with self._session.ws_connect(f"{self._address}/page/{made['targetId']}", max_msg_size=0) as socket:
+                yield Page(socket, context)
+        finally:
+            await self._control.call("Target.disposeBrowserContext", **context)
 
 
 @contextlib.asynccontextmanager
-async def chromium(folder: Path) -> AsyncIterator[Page]:
-    """Start Chromium with ``folder`` as its profile; yields its first tab."""
+async def launched(folder: Path) -> AsyncIterator[Browser]:
+    """Start Chromium with ``folder`` as its profile."""
     (folder / "DevToolsActivePort").unlink(missing_ok=True)  # of an earlier run with this profile
     command = [str(executable()), *FLAGS, f"--user-data-dir={folder}", "about:blank"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        port = await _port(folder, process)
-        async with aiohttp.ClientSession() as session:
-            async with session.get(f"http://127.0.0.1:{port}/json/list") as answer:
-                tabs = [tab for tab in await answer.json() if tab["type"] == "page"]
-            async with session.ws_connect(tabs[0]["webSocketDebuggerUrl"], max_msg_size=0) as socket:
-                page = Page(socket)
-                # If loopback is the only network, WebRTC has an address only with these permissions and the flag above.
-                await page.call("Browser.grantPermissions", permissions=["audioCapture", "videoCapture"])
-                yield page
+        port, path = await _port(folder, process)
+        address = f"http://127.0.0.1:{port}"
+        async with aiohttp.ClientSession() as session, session.ws_connect(f"{address}{path}", max_msg_size=0) as socket:
+            yield Browser(session, f"{address}/devtools", Connection(socket))
     finally:
         process.terminate()
         process.wait(timeout=240)
 
 
-async def _port(folder: Path, process: subprocess.Popen) -> int:
-    """The port that Chromium chose, which it writes to a file when it listens."""
+@contextlib.asynccontextmanager
+async def chromium(folder: Path) -> AsyncIterator[Page]:
+    """Start Chromium with ``folder`` as its profile; yields a tab."""
+    async with launched(folder) as browser, browser.tab() as page:
+        yield page
+
+
+async def _port(folder: Path, process: subprocess.Popen) -> tuple[str, str]:
+    """The port that Chromium chose and the path of its connection, which it writes to a file when it listens."""
     async with asyncio.timeout(START_TIMEOUT):
         while True:
             assert process.poll() is None, f"chromium ended with {process.returncode}"
-            with contextlib.suppress(FileNotFoundError, IndexError, ValueError):
-                return int((folder / "DevToolsActivePort").read_text().splitlines()[0])
+            with contextlib.suppress(FileNotFoundError, ValueError):
+                port, path = (folder / "DevToolsActivePort").read_text().splitlines()[:2]
+                return port, path
             await asyncio.sleep(0.1)
