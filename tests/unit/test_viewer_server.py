@@ -32,9 +32,11 @@ def served() -> Iterator[Served]:
 
 async def test_every_file_of_the_page_is_served_and_nothing_comes_from_another_host(served: Served) -> None:
     assert {path.name for path in PAGE.iterdir()} == {*PAGE_FILES, TOKEN_PAGE}
+    loader = f"<script>{(PAGE / 'loader.js').read_text()}</script>"
     for name, kind in PAGE_FILES.items():
         status, body, headers = await get(served, "/" if name == "index.html" else f"/page/{name}")
-        assert (status, body) == (200, (PAGE / name).read_bytes())
+        assert (status, body.decode()) == (200, (PAGE / name).read_text().replace("<!--loader-->", loader))
+        assert (loader in body.decode()) == name.endswith(".html")
         assert headers["Content-Type"].startswith(kind)
         assert headers["Content-Security-Policy"].startswith("default-src 'self'")
         text = body.decode().replace("http://www.w3.org/2000/svg", "")
@@ -119,6 +121,23 @@ async def test_garbage_is_refused_and_the_viewer_stays(served: Served, text: str
                 break
         await first_frames(link, 2)
     assert served.server.streams.counters.totals() == {"message refused": 1}
+
+
+async def test_every_refusal_names_its_request(served: Served) -> None:
+    """Also those of requests that follow each other faster than the viewer sends."""
+    requests = [{"type": "first"}, {"type": "second", "camera": 1}, {"type": "third", "camera": 9}, {"type": "x" * 99}]
+    async with aiohttp.ClientSession() as session, session.ws_connect(f"{served.base}/ws") as link:
+        await link.send_json({"type": "watch", "cameras": []})
+        for request in requests:
+            await link.send_json(request)
+        notes: list[dict] = []
+        while len(notes) < len(requests):
+            message = await link.receive(timeout=120)
+            if message.type is aiohttp.WSMsgType.TEXT:
+                notes.append(json.loads(message.data))
+    assert all(note["type"] == "refused" and "not a known request" in note["text"] for note in notes)
+    named = [(note.get("request"), note.get("camera")) for note in notes]
+    assert named == [("first", 0), ("second", 1), ("third", 9), (None, None)]
 
 
 async def test_a_10_mb_message_ends_that_viewer_only(served: Served) -> None:

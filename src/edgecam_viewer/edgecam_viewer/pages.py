@@ -16,6 +16,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from pathlib import Path
 
 from aiohttp import web
@@ -28,11 +30,13 @@ PAGE_FILES = {
     path.name: TYPES[path.suffix] for path in PAGE.iterdir() if path.suffix in TYPES and path.name != TOKEN_PAGE
 }
 ENTRIES = {"/": "index.html", "/label": "label.html", "/events": "events.html"}  # the addresses that users open
+LOADER = (PAGE / "loader.js").read_text(encoding="utf-8")  # in the pages themselves; the policy allows only this text
+LOADER_HASH = base64.b64encode(hashlib.sha256(LOADER.encode()).digest()).decode()
 PUBLIC = frozenset(("/page/style.css", "/page/icon.svg"))  # needed by the token page
 # The pages load nothing from other hosts and cannot be framed; other sites cannot embed any response.
 HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob:; form-action 'self'; frame-ancestors 'none'; "
-    "base-uri 'none'",
+    "Content-Security-Policy": f"default-src 'self'; script-src 'self' 'sha256-{LOADER_HASH}'; img-src 'self' blob:; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
@@ -70,4 +74,7 @@ async def _page_file(request: web.Request) -> web.Response:
     name = request.match_info.get("name") or ENTRIES[request.path]
     if name not in PAGE_FILES:
         raise web.HTTPNotFound(text="no such page\n")
-    return web.Response(body=(PAGE / name).read_bytes(), content_type=PAGE_FILES[name], charset="utf-8")
+    text = (PAGE / name).read_text(encoding="utf-8")
+    if name.endswith(".html"):
+        text = text.replace("<!--loader-->", f"<script>{LOADER}</script>")
+    return web.Response(text=text, content_type=PAGE_FILES[name])
