@@ -17,6 +17,8 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import itertools
 import json
 import time
 from collections.abc import Callable
@@ -36,6 +38,8 @@ MESSAGE_LIMIT = 64 * 1024  # bytes; a page sends short requests and, for WebRTC,
 HEARTBEAT = 20.0
 SNAPSHOT_WAIT = 5.0
 GOODBYE_TIMEOUT = 0.3  # seconds for the closing handshake of the WebSockets
+MAX_NAME, MAX_CAMERAS = 40, 1000  # of the requests that a refusal names
+REFUSALS = 16  # that may be queued for a viewer
 BOUNDARY = "edgecam-frame"
 
 
@@ -65,6 +69,7 @@ class Streams:
         self._transports: dict[Client, Callable[[], None]] = {}
         self._sockets: set[web.WebSocketResponse] = set()
         self._reaper: asyncio.Task | None = None
+        self._refusals = itertools.count()
 
     def add_routes(self, app: web.Application) -> None:
         app.router.add_get("/ws", self.websocket)
@@ -127,20 +132,23 @@ class Streams:
                 if message.type is WSMsgType.ERROR:
                     self.counters.add("message refused")
                 break
+            request: dict[str, Any] = {}
             try:
-                self._request(client, message.data)
+                request = _parse(message.data)
+                self._request(client, request)
             except EdgecamError as error:
-                self._refuse(client, str(error))
+                self._refuse(client, request, str(error))
             except Exception as error:  # a message must not end the connection or the viewer node
                 self._faults.add("message of a viewer", error)
-                self._refuse(client, "this message could not be processed")
+                self._refuse(client, request, "this message could not be processed")
 
-    def _refuse(self, client: Client, text: str) -> None:
+    def _refuse(self, client: Client, request: dict[str, Any], text: str) -> None:
+        """Tell the viewer, with the type and the camera of the request if it has such."""
         self.counters.add("message refused")
-        client.offer("refusal", json.dumps({"type": "refused", "text": text}))
+        slot = f"refusal {next(self._refusals) % REFUSALS}"
+        client.offer(slot, json.dumps({"type": "refused", **_name(request), "text": text}))
 
-    def _request(self, client: Client, text: str) -> None:
-        request = _parse(text)
+    def _request(self, client: Client, request: dict[str, Any]) -> None:
         kind = request["type"]
         if kind == "ping":
             answer = {"type": "pong", "sent": _finite(request.get("sent")), "server_ms": time.time() * 1000}
@@ -152,11 +160,11 @@ class Streams:
         elif kind == "answer":
             self._answer(client, request)
         else:
-            # One queued answer per kind, so that a viewer that does not read cannot fill the queue with requests.
-            self._control.ask(
-                request,
-                lambda answer: self.hub.tell(client, f"answer {kind}", json.dumps({"type": kind, **answer})),
-            )
+            self._control.ask(request, functools.partial(self._tell, client, kind))
+
+    def _tell(self, client: Client, kind: str, answer: dict[str, Any]) -> None:
+        # One queued answer per kind and camera: a viewer that does not read cannot fill the queue with requests.
+        self.hub.tell(client, f"answer {kind} {answer.get('camera')}", json.dumps({"type": kind, **answer}))
 
     def _answer(self, client: Client, request: dict[str, Any]) -> None:
         camera, sdp = request.get("camera"), request.get("sdp")
@@ -255,6 +263,13 @@ def _parse(text: str) -> dict[str, Any]:
     if not isinstance(request, dict) or not isinstance(request.get("type"), str):
         raise EdgecamError('a message must be a JSON object with a "type"')
     return request
+
+
+def _name(request: dict[str, Any]) -> dict[str, Any]:
+    """Type and camera (0 if there is none) of a request, as the page sends them; empty for other values."""
+    kind, camera = request.get("type", ""), request.get("camera", 0)
+    usable = 0 < len(kind) <= MAX_NAME and type(camera) is int and 0 <= camera < MAX_CAMERAS
+    return {"request": kind, "camera": camera} if usable else {}
 
 
 def _finite(value: object) -> int | float:

@@ -55,7 +55,7 @@ export class Link {
   }
 
   note(note) {
-    if (note.type === "refused" && this.asked.size) return this.giveUp(note.text); // it does not state which
+    if (note.type === "refused") return this.refused(note);
     if (note.type !== "pong") {
       this.asked.delete(key(note));
       return this.handlers.note(note);
@@ -66,6 +66,14 @@ export class Link {
     this.best = trip;
     this.offset = note.server_ms - (note.sent + now) / 2;
     return undefined;
+  }
+
+  // The request that the viewer refuses ends with an answer that is not ok; the others wait for theirs.
+  refused(note) {
+    const name = key({ type: note.request, camera: note.camera });
+    const message = this.asked.get(name);
+    this.asked.delete(name);
+    return this.handlers.note(message ? { ...message, ok: false, text: note.text } : note);
   }
 
   beat() {
