@@ -57,18 +57,24 @@ class RosControl:
         nodes: node names by kind, relative to the viewer's namespace; '' for none. ``detector``, ``camera`` and
             ``events`` have one entry per camera, ``recorder`` and ``collector`` one entry.
         on_fault: called with the location and the exception of an invalid response.
+        timeout: seconds for a request that takes its time: to write to disk, or to wait for a frame.
     """
 
     def __init__(
-        self, node: Node, nodes: Mapping[str, Sequence[str]], on_fault: Callable[[str, BaseException], object]
+        self,
+        node: Node,
+        nodes: Mapping[str, Sequence[str]],
+        on_fault: Callable[[str, BaseException], object],
+        timeout: float,
     ) -> None:
         self._node = node
         self._nodes = nodes
+        self._timeout = timeout
         self._requests: queue.Queue[tuple[str, int, Value, Answer]] = queue.Queue(WAITING)
         self._calls = ServiceCalls(node, on_fault)
         self._states = {name: DetectorState() for name in nodes["detector"] if name}
         self._sets: Counter[str] = Counter()  # pending calls that set a threshold, by detector
-        self._shapes = ShapeControl(self._calls)
+        self._shapes = ShapeControl(self._calls, timeout)
         self._running = {kind: [False] * len(nodes[kind]) for kind in SIGNS}
 
     def detector(self, camera: int) -> DetectorState | None:
@@ -161,7 +167,8 @@ class RosControl:
             self._calls.give_up(("get", name))  # its response would contain the old value
         request = offer.fill(value)
         # A unique key, so that a later request does not drop the response to this one.
-        self._calls.send(object(), name, offer.service, offer.type, request, done, failed, offer.timeout)
+        timeout = self._timeout if offer.timeout is None else offer.timeout
+        self._calls.send(object(), name, offer.service, offer.type, request, done, failed, timeout)
 
     def _threshold_set(self, name: str, value: Value) -> None:
         """A call that sets the threshold has ended; ``value`` is the threshold now, None until it is read again."""

@@ -76,7 +76,7 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
             "collector": [settings.collector_node],
             "events": [settings.events_node] * cameras,
         }
-        self.control = RosControl(self, nodes, self.faults.add)
+        self.control = RosControl(self, nodes, self.faults.add, settings.request_timeout)
         self.video = self._video() if settings.webrtc else None
         self.server = WebServer(settings, self.hub, self.control, self.faults, self.video)
         self.encoder = JpegEncoder(

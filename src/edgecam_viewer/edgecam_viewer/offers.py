@@ -29,7 +29,7 @@ from edgecam_viewer.shapes import read_shapes
 from edgecam_viewer.text import one_line
 
 THRESHOLD = "confidence_threshold"
-QUICK, SLOW = 5.0, 20.0  # timeouts in seconds: to set a value; to write to disk or wait for a frame
+QUICK = 5.0  # timeout in seconds to set a value
 PER_CAMERA = frozenset(("detector", "camera", "events"))  # one per camera; of the others, a page has one
 Value = Any  # float, bool, None, or the shapes of a camera
 
@@ -78,7 +78,7 @@ class Offer:
 
     ``node`` is the kind of node that serves it. ``read`` checks the value of the request, ``fill`` builds the service
     request from the value, and ``outcome`` reads success and text from the response. For ``events``, shapes.py does
-    the last two.
+    the last two. ``timeout`` is in seconds, None for the parameter ``request_timeout``.
     """
 
     node: str
@@ -87,7 +87,7 @@ class Offer:
     read: Callable[[Any], Value] = _nothing
     fill: Callable[[Value], Any] = _trigger
     outcome: Callable[[Any], tuple[bool, str]] = _success
-    timeout: float = SLOW
+    timeout: float | None = None
 
 
 OFFERS: Mapping[str, Offer] = {

@@ -88,6 +88,13 @@ class ViewerSettings(Settings):
         10, "Nice value of the viewer's threads; higher values leave more CPU time to the pipeline.",
         low=0, high=19,
     )  # fmt: skip
+    request_timeout: float = setting(
+        20.0,
+        "Time for a node to save a frame, complete a recording or set zones; then the page reports a failure.",
+        low=1.0,
+        high=600.0,
+        unit="s",
+    )
     stall_timeout: float = setting(
         10.0,
         "Time after which a viewer that accepts no data is disconnected.",

@@ -58,8 +58,9 @@ def _is_texts(value: Any) -> bool:
 class ShapeControl:
     """Reads and sets shapes with the parameter services of the nodes; use on the executor's thread only."""
 
-    def __init__(self, calls: ServiceCalls) -> None:
+    def __init__(self, calls: ServiceCalls, timeout: float) -> None:
         self._calls = calls
+        self._timeout = timeout  # seconds for each call
 
     def read(self, events: str, detector: str, say: Say) -> None:
         """Pass the values to ``say``; ``regions`` is missing if there is no detector."""
@@ -123,4 +124,8 @@ class ShapeControl:
         if not self._calls.ready(node, service, kind):
             say(False, f"node {node!r} is not running", None)
             return
-        self._calls.send(object(), node, service, kind, request, done, lambda error: say(False, str(error), None))
+
+        def failed(error: EdgecamError) -> None:
+            say(False, str(error), None)
+
+        self._calls.send(object(), node, service, kind, request, done, failed, self._timeout)
