@@ -19,8 +19,9 @@ class ViewerProcess:
 
     def __init__(self, folder: Path, *parameters: str) -> None:
         self.log = folder / "viewer.log"
-        # Another node may need long on a busy machine.
-        arguments = [word for parameter in ("request_timeout:=240.0", *parameters) for word in ("-p", parameter)]
+        # On a busy machine, another node may need long, and a session of low priority hardly gets any CPU time.
+        given = ("request_timeout:=240.0", "niceness:=0", *parameters)
+        arguments = [word for parameter in given for word in ("-p", parameter)]
         command = [sys.executable, "-c", RUN, "--ros-args", "-r", "__ns:=/camera", *arguments]
         with self.log.open("w") as out:
             self.process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import socket
 import threading
 import time
@@ -209,6 +210,15 @@ def test_a_port_in_use_is_named_with_a_remedy() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(SettingError, match=f"parameter 'port' is {port}: is in use by another program; .*or 0"):
             WebServer(ViewerSettings(port=port), Hub(1, 1), Echo(), FaultLog(print))
+
+
+def test_the_servers_thread_keeps_its_priority_for_pages_and_answers() -> None:
+    async def niceness() -> int:
+        return os.getpriority(os.PRIO_PROCESS, 0)  # of the calling thread
+
+    with Served(niceness=19) as served:
+        found = asyncio.run_coroutine_threadsafe(niceness(), served.server._loop).result(120)
+    assert found == os.getpriority(os.PRIO_PROCESS, 0)
 
 
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "203.0.113.9", "not an address"])

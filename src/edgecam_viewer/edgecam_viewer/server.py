@@ -26,7 +26,6 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from edgecam_core.counters import Counters
 from edgecam_core.errors import EdgecamError
-from edgecam_core.priority import lower_priority
 from edgecam_ros.faults import FaultLog
 
 from edgecam_viewer import pages
@@ -156,7 +155,6 @@ class WebServer:
         assert self._runner.server is not None
         self._connections.start(self._socket, self._runner.server, self._tls)
         self.streams.start()
-        lower_priority(self._settings.niceness)  # last, because the thread of the node waits for this one until here
 
     async def _close(self) -> None:
         self._connections.stop()

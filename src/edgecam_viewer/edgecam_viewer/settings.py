@@ -85,7 +85,7 @@ class ViewerSettings(Settings):
         32, "Maximum number of viewers at the same time; more are refused.", low=1, high=1000, runtime=True
     )
     niceness: int = setting(
-        10, "Nice value of the viewer's threads; higher values leave more CPU time to the pipeline.",
+        10, "Nice value of the viewer's encoders; higher values leave more CPU time to the pipeline.",
         low=0, high=19,
     )  # fmt: skip
     request_timeout: float = setting(
