@@ -15,7 +15,7 @@ for variable in [name for name in os.environ if name.endswith("_DEFAULT_PROFILES
 from launched import Launched, ros_environment  # noqa: E402 - after the environment
 from underlay_only import ignored  # noqa: E402
 
-collect_ignore_glob = ignored()
+collect_ignore_glob = ignored("test_composed.py", "test_launch_files.py")
 BRINGUP = ("ros2", "launch", "edgecam_bringup")
 
 
