@@ -52,8 +52,12 @@ class PacketArrivals:
         self._fresh = False
         while len(self._at) > _MOST:
             self._at.popitem(last=False)
-        recent = [number for number, at in self._at.items() if now_ns - at < REPORTED_TWICE_NS + 100_000_000]
-        first = max(min(recent, default=self._highest), self._highest - _MOST + 1)
+        first = self._highest
+        for number, at in reversed(self._at.items()):  # in the order of arrival
+            if now_ns - at >= REPORTED_TWICE_NS + 100_000_000:
+                break
+            first = min(first, number)
+        first = max(first, self._highest - _MOST + 1)
         ages = []
         for number in range(first, self._highest + 1):
             at = self._at.get(number)

@@ -70,7 +70,9 @@ class RateController:
         self.loss = 0.0
         self._base: deque[tuple[float, float]] = deque()  # time, and smallest one-way delay in that second
         self._arrivals: deque[tuple[float, int]] = deque()
+        self._received, self._newest = 0, 0.0  # octets in _arrivals, and the time of the newest
         self._fates: deque[tuple[float, bool]] = deque()
+        self._lost = 0  # in _fates
         self._delays: deque[tuple[float, float]] = deque()
         self._signal = 0.0
         self._queued_at = -CALM_WINDOW  # when packets last queued for longer than LOW_DELAY
@@ -128,23 +130,26 @@ class RateController:
 
     def _measure(self, packets: list[Acknowledged], now: float) -> bool:
         for packet in packets:
-            self._fates.append((now, packet.retransmitted or packet.arrived_at is None))
+            is_lost = packet.retransmitted or packet.arrived_at is None
+            self._fates.append((now, is_lost))
+            self._lost += is_lost
             if packet.arrived_at is not None:
                 self._arrivals.append((packet.arrived_at, packet.size))
+                self._received += packet.size
+                self._newest = max(self._newest, packet.arrived_at)
                 if not packet.retransmitted:
                     self._delay(packet.arrived_at - packet.sent_at, now)
         if not self._delays:
             return False
         while self._fates[0][0] < now - LOSS_WINDOW and len(self._fates) > LOSS_PACKETS:
-            self._fates.popleft()
-        self.loss = sum(lost for _, lost in self._fates) / max(len(self._fates), LOSS_PACKETS // 2)
+            self._lost -= self._fates.popleft()[1]
+        self.loss = self._lost / max(len(self._fates), LOSS_PACKETS // 2)
         while self._delays[0][0] < now - FILTER and len(self._delays) > 1:
             self._delays.popleft()
         self.queuing_delay = min(delay for _, delay in self._delays) - min(base for _, base in self._base)
-        newest = max((at for at, _ in self._arrivals), default=0.0)
-        while self._arrivals and self._arrivals[0][0] < newest - RATE_WINDOW:
-            self._arrivals.popleft()
-        self.estimate = sum(size for _, size in self._arrivals) * 8 / RATE_WINDOW
+        while self._arrivals and self._arrivals[0][0] < self._newest - RATE_WINDOW:
+            self._received -= self._arrivals.popleft()[1]
+        self.estimate = self._received * 8 / RATE_WINDOW
         return True
 
     def _delay(self, delay: float, now: float) -> None:
