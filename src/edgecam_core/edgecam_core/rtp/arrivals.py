@@ -58,8 +58,5 @@ class PacketArrivals:
                 break
             first = min(first, number)
         first = max(first, self._highest - _MOST + 1)
-        ages = []
-        for number in range(first, self._highest + 1):
-            at = self._at.get(number)
-            ages.append(None if at is None else (now_ns - at) / 1e9)
-        return first, ages
+        times = (self._at.get(number) for number in range(first, self._highest + 1))
+        return first, [None if at is None else (now_ns - at) / 1e9 for at in times]
