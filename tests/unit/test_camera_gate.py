@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import functools
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -20,6 +21,17 @@ STREAMS = {
     "h265-open-gop": ("h265", "open-gop=1:scenecut=0:bframes=4:b-adapt=0", "bitrate=2000 key-int-max=20"),
 }
 _GOOD = 27.0
+
+
+@functools.cache
+def _encoded(codec_name: str, options: str, properties: str) -> CodedStream:
+    return encode(codec_name, options, properties)
+
+
+def stream(name: str) -> CodedStream:
+    """A stream of its own list of access units, encoded once."""
+    made = _encoded(*STREAMS[name])
+    return replace(made, units=list(made.units))
 
 
 @dataclass
@@ -73,8 +85,7 @@ def _collect(pipeline: gst.Pipeline, outcome: GateOutcome, made: CodedStream, wa
 @pytest.mark.parametrize("lost", [range(3), range(5, 7), range(19, 21)])
 @pytest.mark.parametrize("name", STREAMS)
 def test_after_losses_only_intact_frames_are_shown(name: str, lost: range, decoder: str) -> None:
-    kind, options, properties = STREAMS[name]
-    made = encode(kind, options, properties)
+    kind, made = STREAMS[name][0], stream(name)
     if 0 in lost:  # the parameter sets are separate from the first frame
         row = codec(kind)
         sets = [unit for unit in made.units[0][0] if row.kind(unit) in row.parameter_sets]
@@ -89,7 +100,7 @@ def test_after_losses_only_intact_frames_are_shown(name: str, lost: range, decod
 
 
 def test_without_subscribers_only_keyframes_are_decoded() -> None:
-    made = encode("h264", "scenecut=0", _FAST)
+    made = stream("h264-idr")
     expected = False
     outcome = play(made, range(0), "byte-stream", "h264parse ! avdec_h264", DecoderGate(lambda: expected))
     assert len(outcome.quality) == 4
@@ -99,7 +110,7 @@ def test_without_subscribers_only_keyframes_are_decoded() -> None:
 
 
 def test_after_a_pause_frames_resume_at_the_next_keyframe() -> None:
-    made = encode("h265", "open-gop=1:scenecut=0:bframes=4:b-adapt=0", "bitrate=2000 key-int-max=20")
+    made = stream("h265-open-gop")
     calls = iter(range(1000))
     outcome = play(made, range(0), "hvc1", "h265parse ! avdec_h265", DecoderGate(lambda: next(calls) >= 30))
     assert len(outcome.quality) >= 30

@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from blind_detector import blind_detector
 from clips import make_clip
 from edgecam_core.cli.detect import summary
 from edgecam_core.cli.main import main
@@ -273,14 +274,15 @@ def test_a_mistake_gives_one_line(
 
 def test_engines_are_built_listed_and_removed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cache = ["--engine-cache", str(tmp_path / "engines")]
-    photos = str(Path(__file__).parents[1] / "assets" / "photos")
-    expected = ["--backend", "onnxruntime", "--precision", "int8", "--calibration", photos]
+    images = image_folder(tmp_path / "images")
+    model = ["--model", str(blind_detector(tmp_path / "small.onnx"))]
+    expected = [*model, "--backend", "onnxruntime", "--precision", "int8", "--calibration", str(images)]
     assert main(["engine", "build", *expected, *cache]) == 0
     reported = capsys.readouterr()
     assert "int8" in reported.out
     assert "calibrating int8" in reported.err
     assert main(["engine", "list", *cache]) == 0
-    assert "ssd_mobilenet_v2_coco-int8-cpu-" in capsys.readouterr().out
+    assert "small-int8-cpu-" in capsys.readouterr().out
     assert main(["engine", "clean", *cache]) == 0
     assert capsys.readouterr().out == "1 removed\n"
     assert list((tmp_path / "engines").iterdir()) == []

@@ -55,8 +55,9 @@ UNITS = (
 @pytest.mark.parametrize(("hide", "start"), [(masked, ""), (masked, "//u:"), (masked_address, "rtsp://u?")])
 def test_a_long_text_is_masked_in_linear_time(hide: Callable[[str], str], start: str) -> None:
     for unit in UNITS:
-        hidden = hide(f"{start}{unit * (LONG // len(unit))}")
-        assert hide(hidden) == hidden
+        text = f"{start}{unit * (LONG // len(unit))}"
+        hidden = hide(text)
+        assert hidden == text or hide(hidden) == hidden
 
 
 PASSWORDS = st.text(st.characters(codec="utf-8", exclude_characters="\n\r"), min_size=4).map(lambda text: f"Zq{text}")

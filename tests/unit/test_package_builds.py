@@ -77,12 +77,14 @@ def installed_bringup(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str
     @functools.cache
     def built(distribution: str) -> Path:
         package, folder = ROOT / "src" / "edgecam_bringup", tmp_path_factory.mktemp(distribution)
-        shutil.copytree(package, folder / "src" / package.name)
-        subprocess.run(
-            [sys.executable, "-m", "colcon", "build"], cwd=folder, check=True, capture_output=True, timeout=600,
-            env=without_this_workspace() | {"ROS_DISTRO": distribution},
-        )  # fmt: skip
-        return folder / "install" / package.name / "share" / package.name
+        shutil.copytree(package, folder / package.name)
+        environment = without_this_workspace() | {"ROS_DISTRO": distribution}
+        for command in (
+            ["-S", folder / package.name, "-B", folder / "build", f"-DCMAKE_INSTALL_PREFIX={folder / 'install'}"],
+            ["--install", folder / "build"],
+        ):
+            subprocess.run(["cmake", *command], env=environment, check=True, capture_output=True, timeout=600)
+        return folder / "install" / "share" / package.name
 
     return built
 

@@ -177,7 +177,7 @@ def test_every_test_file_has_an_owner_and_every_package_its_tests() -> None:
     assert [pattern for pattern in OWNERS if not fnmatch.filter(names, pattern)] == [], "of files that are gone"
 
 
-@pytest.mark.parametrize("package", ["edgecam_detector", "edgecam_viewer", "edgecam_training"])
+@pytest.mark.parametrize("package", ["edgecam_rtp", "edgecam_training"])
 def test_colcon_test_runs_the_files_that_a_package_owns(package: str) -> None:
     """As colcon does it: pytest in the folder of the package."""
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q"]

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -226,10 +227,21 @@ def test_the_last_choice_of_ros_is_kept(clone: Path) -> None:
     assert (again.returncode, again.stdout) == (0, "")
 
 
+# Python with pip, whose `-m venv` only refers to it: to install pip into an environment takes seconds.
+PYTHON_WITH_PIP = rf"""#!/bin/bash
+[ "$1 $2" = "-m venv" ] || exec {sys.executable} "$@"
+mkdir -p "${{!#}}/bin" && cp "$0" "${{!#}}/bin/python"
+"""
+
+
 def test_pip_that_cannot_reach_its_index_is_quoted_with_the_cause(clone: Path) -> None:
     """The real pip: its last line only says that there is no such package."""
+    python = clone.parent / "bin" / "python3.pip"
+    python.write_text(PYTHON_WITH_PIP)
+    python.chmod(0o755)
     offline = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "1", "PIP_CONFIG_FILE": os.devnull}
-    done = run(clone, "setup-training", "nothing", EDGECAM_PYTHON="/usr/bin/python3", **offline)
+    target = {"PIP_TARGET": str(clone / "packages")}  # never this environment
+    done = run(clone, "setup-training", "nothing", EDGECAM_PYTHON=str(python), **offline, **target)
     assert "Connection refused" in done.stderr
     assert "step 'python-packages' failed" in done.stderr
 
