@@ -21,9 +21,7 @@ from edgecam_core.models.detector_settings import DetectorSettings
 from edgecam_core.models.family import open_family
 from edgecam_core.models.image_calibration import ImageCalibration
 from edgecam_training.cli.export import run as run_export
-from edgecam_training.data.checks import read_image
 from edgecam_training.data.dataset import Dataset, Sample
-from edgecam_training.data.loading import load
 from edgecam_training.errors import ExportError
 from edgecam_training.evaluate.models import open_detector
 from edgecam_training.export import onnx_export
@@ -32,39 +30,16 @@ from edgecam_training.export.onnx_export import ExportOptions, export, inputs
 from edgecam_training.export.quantize import RECIPES, Ranges, best_ranges, calibrate, output_error, quantize
 from edgecam_training.export.suppress import greedy, suppress
 from edgecam_training.models.base import SsdModel
-from edgecam_training.models.registry import create
 from edgecam_training.train import checkpoint
 from onnx import helper, numpy_helper
-
-CLASSES = ("disc", "square", "cross")
+from random_ssd import CLASSES, with_spread_scores
+from small_ssd import CONVOLUTIONS, SmallSsd
 
 
 @pytest.fixture(scope="module")
-def model() -> SsdModel:
-    """Random weights, but norms with statistics of data: otherwise activations vanish and every output is the same."""
+def small_ssd() -> SsdModel:
     torch.manual_seed(0)
-    network = create("ssd_mobilenet_v1", CLASSES).train()
-    for layer in network.modules():
-        if isinstance(layer, torch.nn.BatchNorm2d):
-            layer.momentum = 1.0
-    with torch.no_grad():
-        network(torch.randn(4, 3, 300, 300))
-        for head in (*network.classification_headers, *network.regression_headers):
-            head.weight.mul_(0.25)  # scores spread over the range, not all 0 or 1
-    return network.eval()
-
-
-@pytest.fixture(scope="module")
-def images(shapes: Path) -> list[np.ndarray]:
-    found = [read_image(sample.path) for sample in load(shapes).samples]
-    return [image for image in found if image is not None]
-
-
-@pytest.fixture(scope="module")
-def exported(model: SsdModel, images: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("onnx") / "v1.onnx"
-    export(model, CLASSES, path, ExportOptions(), images[:2])
-    return path
+    return with_spread_scores(SmallSsd(len(CLASSES) + 1))
 
 
 def _layers(path: Path) -> dict[str, int]:
@@ -124,23 +99,24 @@ def test_same_boxes_from_checkpoint_and_onnx(
     ids=str,
 )
 def test_output_formats_agree_with_pytorch(
-    model: SsdModel, images: list[np.ndarray], tmp_path: Path, options: ExportOptions
+    small_ssd: SsdModel, images: list[np.ndarray], tmp_path: Path, options: ExportOptions
 ) -> None:
-    parity = export(model, CLASSES, tmp_path / "x.onnx", options, images[:1])
+    parity = export(small_ssd, CLASSES, tmp_path / "x.onnx", options, images[:1])
     assert parity.scores < 2e-2
     assert parity.images == 1
     if options.batch:
-        assert _layers(tmp_path / "x.onnx") == {options.precision: 47}
+        assert _layers(tmp_path / "x.onnx") == {options.precision: CONVOLUTIONS}
 
 
 def test_finished_detections_are_those_of_the_detector(
-    model: SsdModel, exported: Path, images: list[np.ndarray], tmp_path: Path
+    small_ssd: SsdModel, images: list[np.ndarray], tmp_path: Path
 ) -> None:
-    path = tmp_path / "nms.onnx"
-    export(model, CLASSES, path, ExportOptions(nms=0.45), images[:2])
+    path, without = tmp_path / "nms.onnx", tmp_path / "plain.onnx"
+    export(small_ssd, CLASSES, path, ExportOptions(nms=0.45), images[:2])
+    export(small_ssd, CLASSES, without, ExportOptions(), images[:1])
     proto = onnx.load(str(path))
     assert [item.name for item in proto.graph.output] == ["num_dets", "det_boxes", "det_scores", "det_classes"]
-    finished, plain = (open_detector(str(file), "onnxruntime", 0.2, 0.45) for file in (path, exported))
+    finished, plain = (open_detector(str(file), "onnxruntime", 0.2, 0.45) for file in (path, without))
     assert finished.family.name == "final"
     for image in images[:2]:
         a, b = finished.detect(image), plain.detect(image)
@@ -148,7 +124,7 @@ def test_finished_detections_are_those_of_the_detector(
         assert [item.label for item in a] == [item.label for item in b]
         np.testing.assert_allclose(a.scores, b.scores, atol=1e-5)
         np.testing.assert_allclose(a.boxes, b.boxes, atol=0.05)
-    assert _layers(path) == {"fp32": 47 + 12}  # the suppression's products of matrices
+    assert _layers(path) == {"fp32": CONVOLUTIONS + 12}  # the suppression's products of matrices
 
 
 def test_chains_of_overlaps_are_resolved_as_by_the_greedy_loop() -> None:
