@@ -6,6 +6,6 @@ from importlib.util import find_spec
 
 
 def ignored(*more: str) -> list[str]:
-    """File patterns for ``collect_ignore_glob`` of a conftest; ``more`` are files that import the packages themselves."""
+    """Patterns for ``collect_ignore_glob`` of a conftest; ``more`` are files that import the packages themselves."""
     ours = find_spec("ros2cli") is not None and find_spec("ros2cli.launch") is not None
     return [] if ours else ["test_ros2cli_*.py", *more]

@@ -46,7 +46,7 @@ def _layers(path: Path) -> dict[str, int]:
     """Convolutions by precision in an engine built by TensorRT-RTX, which needs no GPU to build."""
     pytest.importorskip("tensorrt_rtx_libs")
     plan, facts = build_engine(import_tensorrt(), ModelFile.read(path), Recipe(), lambda _: None)
-    assert len(plan) > 1e6
+    assert len(plan) > 1e5
     layers: dict[str, int] = facts["layers"]
     return layers
 
