@@ -114,7 +114,7 @@ def throw(peer: Peer, chance: random.Random, count: int = 60) -> None:
 
 
 def strict_json(url: str) -> dict[str, Any]:
-    with urllib.request.urlopen(url, timeout=30) as answer:
+    with urllib.request.urlopen(url, timeout=120) as answer:
         return json.loads(answer.read(), parse_constant=pytest.fail)
 
 
@@ -123,7 +123,7 @@ def test_no_message_ends_the_viewer(tmp_path: Path, peer: Peer, seed: int) -> No
     chance = random.Random(seed)
     with ViewerProcess(tmp_path, "port:=0") as viewer:
         url = viewer.url
-        with urllib.request.urlopen(f"{url}/stream.mjpg", timeout=30):
+        with urllib.request.urlopen(f"{url}/stream.mjpg", timeout=120):
             throw(peer, chance)
             with ViewerScene("/camera"):
 
@@ -133,8 +133,8 @@ def test_no_message_ends_the_viewer(tmp_path: Path, peer: Peer, seed: int) -> No
                     assert len(json.dumps(status)) < 3_000_000
                     return bool(cameras) and "giraffe" in cameras[0]["labels"]
 
-                wait_until(whole, 60, "the next good detections")
-            with urllib.request.urlopen(f"{url}/api/status", timeout=30) as answer:
+                wait_until(whole, what="the next good detections")
+            with urllib.request.urlopen(f"{url}/api/status", timeout=120) as answer:
                 assert answer.status == 200
         assert viewer.process.poll() is None
     assert viewer.process.returncode == 0
@@ -155,7 +155,7 @@ def test_no_message_ends_the_monitor(peer: Peer) -> None:
                 assert process.poll() is None, lines
                 lines.append(line)
         process.send_signal(signal.SIGINT)
-        rest, _ = process.communicate(timeout=60)
+        rest, _ = process.communicate(timeout=120)
     finally:
         process.kill()
     text = "".join(lines) + rest

@@ -26,7 +26,7 @@ async def main(address, token):
         async with session.post(address + "/", data={"token": token}, headers={"Origin": address}) as answer:
             print("right", answer.status, str(answer.url) == address + "/", "main.js" in await answer.text())
         async with session.ws_connect(address + "/ws", headers={"Origin": address}) as link:
-            print("link", (await link.receive_json(timeout=30))["type"])
+            print("link", (await link.receive_json(timeout=120))["type"])
 
 asyncio.run(main(*sys.argv[1:]))
 """

@@ -68,7 +68,7 @@ def detector() -> Iterator[FakeDetector]:
 
 @pytest.fixture(scope="module")
 def viewer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ViewerProcess]:
-    with ViewerProcess(tmp_path_factory.mktemp("viewer"), "port:=0") as viewer:
+    with ViewerProcess(tmp_path_factory.mktemp("viewer"), "port:=0", "webrtc:=false") as viewer:
         yield viewer
 
 
@@ -209,7 +209,7 @@ async def test_each_camera_has_its_own_figures_and_controls(page: Page, tmp_path
     second.threshold = 0.75
     names = ["front", "rear", "left", "right"]
     try:
-        with ViewerScene("/front"), ViewerProcess(tmp_path, "port:=0", *four_cameras(names)) as viewer:
+        with ViewerScene("/front"), ViewerProcess(tmp_path, "port:=0", "webrtc:=false", *four_cameras(names)) as viewer:
             await page.open(viewer.url)
             await page.wait_for("window.edgecam && edgecam.cameras.length === 4 && edgecam.cameras[0].shown > 3")
             values = "edgecam.cameras.map(({ tile }) => tile.threshold.input.value)"

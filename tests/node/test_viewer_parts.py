@@ -40,7 +40,7 @@ def given(**values: object) -> list[Parameter]:
 
 @pytest.fixture(scope="module")
 def viewer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ViewerProcess]:
-    with ViewerScene("/camera"), ViewerProcess(tmp_path_factory.mktemp("viewer"), "port:=0") as viewer:
+    with ViewerScene("/camera"), ViewerProcess(tmp_path_factory.mktemp("viewer"), "port:=0", "webrtc:=false") as viewer:
         yield viewer
 
 

@@ -35,7 +35,7 @@ def served(store: ModelStore) -> Iterator[Served]:
 def ask(served: Served, path: str, content: object = None, **headers: str) -> tuple[int, Any, Any]:
     body = None if content is None else json.dumps(content).encode()
     try:
-        with urlopen(Request(served.base + path, body, headers), timeout=60) as answer:
+        with urlopen(Request(served.base + path, body, headers), timeout=120) as answer:
             return answer.status, answer.read(), answer.headers
     except HTTPError as error:
         return error.code, error.read(), error.headers

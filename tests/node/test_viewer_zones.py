@@ -36,7 +36,7 @@ class Events(EdgecamNode[EventsSettings]):
 
 @pytest.fixture(scope="module")
 def viewer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ViewerProcess]:
-    with ViewerScene("/camera"), ViewerProcess(tmp_path_factory.mktemp("viewer"), "port:=0") as viewer:
+    with ViewerScene("/camera"), ViewerProcess(tmp_path_factory.mktemp("viewer"), "port:=0", "webrtc:=false") as viewer:
         yield viewer
 
 
