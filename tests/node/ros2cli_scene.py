@@ -14,7 +14,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header, String
 from std_srvs.srv import SetBool
 
-RATE = 20.0
+RATE = 10.0
 
 
 class Talker(Node):

@@ -168,13 +168,16 @@ def test_clips_of_events_are_cut_from_the_stream(peer: Peer, tmp_path: Path, nam
     }  # fmt: skip
     overrides = [Parameter(key, value=value) for key, value in given.items()]
     node = EventsNode(namespace="/camera", parameter_overrides=overrides)
-    with running(sender(name, keyframe_interval=15)), running(node), ViewerScene("/camera", fps=15) as scene:
-        scene.count = 90  # 40 frames before the square enters the zone
+    with running(sender(name, keyframe_interval=8)), running(node), ViewerScene("/camera", fps=15) as scene:
+        scene.count = 70  # 60 frames before the square enters the zone
+        buffered: list[int] = []  # since when, in nanoseconds
 
         def clip() -> tuple[Event, Path] | None:
             infos.publish(CameraInfo(width=WIDTH, height=HEIGHT))
-            begun = ns_from_stamp(published[0].timestamp) + 1_500_000_000 if published else None  # time for a pre-roll
-            late = [one for one in events if one.state == "end" and begun and ns_from_stamp(one.start) > begun]
+            if not buffered and node._keeper is not None and node._keeper.footage.megabytes:
+                buffered.append(node.get_clock().now().nanoseconds)
+            begun = buffered[0] + 2_000_000_000 if buffered else sys.maxsize  # time for a pre-roll from a keyframe
+            late = [one for one in events if one.state == "end" and ns_from_stamp(one.start) > begun]
             paths = [(one, EventIndex(tmp_path).path(one.id, "clip")) for one in late]
             return next(((one, path) for one, path in paths if path is not None), None)
 

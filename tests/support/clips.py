@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgecam_core.media import gst
+from waiting import DISCOVERY
 
 _MUXERS = {".mp4": "mp4mux", ".mkv": "matroskamux", ".avi": "avimux"}
 _ENCODERS = {
@@ -31,7 +32,7 @@ def make_clip(
     pipeline = gst.Pipeline(text)
     pipeline.start()
     try:
-        end = pipeline.wait_for(("eos", "error"), 30)
+        end = pipeline.wait_for(("eos", "error"), DISCOVERY)
         assert end is not None
         assert end.kind == "eos", end.text
     finally:
