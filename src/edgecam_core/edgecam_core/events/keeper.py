@@ -126,9 +126,9 @@ class Keeper:
             work(*arguments)
         except Exception as error:
             problem = EdgecamError.of(error)
-            if str(problem) != str(self._problems.get(target)):
+            known, self._problems[target] = self._problems.get(target), problem
+            if str(problem) != str(known):
                 self._on_problem(problem)
-            self._problems[target] = problem
 
     def _take(self, item: _Item) -> None:
         if isinstance(item, Event):
