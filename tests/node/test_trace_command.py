@@ -10,6 +10,7 @@ from pathlib import Path
 import forked
 from ros_peer import Peer
 from sensor_msgs.msg import Image
+from waiting import wait_until
 
 from benchmarks.support import environment, process
 
@@ -18,9 +19,10 @@ CAMERA = [sys.executable, "-m", "edgecam_camera.node", "--ros-args", "-p", "sour
 
 
 def test_the_stages_of_a_camera_and_its_frames_end_up_in_both_files(peer: Peer, tmp_path: Path) -> None:
-    peer.collect(Image, "image_raw", 5)  # a camera without subscribers converts nothing
+    images = peer.collect(Image, "image_raw", 5)  # a camera without subscribers converts nothing
     domain = {"ROS_DOMAIN_ID": str(peer.node.context.get_domain_id())}
     with process(CAMERA, environment() | domain):
+        wait_until(lambda: images, what="an image")
         words = [*COMMAND, "--seconds", "2", "--json", str(tmp_path / "t.json"), "--svg", str(tmp_path / "t.svg")]
         for _ in range(5):  # one call waits ten seconds, which a busy machine may exceed
             done = forked.run(words, capture_output=True, text=True, timeout=120, env=os.environ | domain)
