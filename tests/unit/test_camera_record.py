@@ -103,18 +103,32 @@ def test_a_full_disk_ends_the_recording_and_is_reported(tmp_path: Path) -> None:
     assert frames(path) > 0  # the written part can be played
 
 
-def test_a_file_that_is_not_completed_in_time_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def slow(media_type: str, settings: RecordSettings) -> str:
-        return pipeline_text(media_type, settings).replace(
-            "! splitmuxsink", "! identity sleep-time=300000 ! splitmuxsink"
-        )
+def slow(seconds: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the disk take so many seconds for each frame."""
 
-    monkeypatch.setattr(video_recorder, "pipeline_text", slow)
+    def text(media_type: str, settings: RecordSettings) -> str:
+        late = f"! identity sleep-time={seconds * 1_000_000} ! splitmuxsink"
+        return pipeline_text(media_type, settings).replace("! splitmuxsink", late)
+
+    monkeypatch.setattr(video_recorder, "pipeline_text", text)
+
+
+def test_a_file_that_grows_no_more_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow(4, monkeypatch)
     monkeypatch.setattr(video_recorder, "_FINISH", 0.5)
     recorder = VideoRecorder(RecordSettings(tmp_path, "camera"))
+    feed(recorder.push, RAW.format(2))
+    recorder.close()
+    assert recorder.error == "the file was not complete after 0.5 s without progress: frames at its end are missing"
+
+
+def test_a_file_that_is_completed_slowly_is_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow(1, monkeypatch)
+    monkeypatch.setattr(video_recorder, "_FINISH", 6.0)
+    recorder = VideoRecorder(RecordSettings(tmp_path, "camera"))
     feed(recorder.push, RAW.format(8))
-    recorder.close(60)
-    assert recorder.error == "the file was not complete 0.5 s after the end: frames at its end are missing"
+    (path,) = recorder.close()
+    assert (recorder.error, frames(path)) == ("", 8)
 
 
 def test_frames_that_a_slow_encoder_drops_are_counted(tmp_path: Path) -> None:

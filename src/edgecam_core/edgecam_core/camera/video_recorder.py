@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
 import time
@@ -37,7 +38,8 @@ _KEYFRAMES = 30
 _WAITING_CODED = 64_000_000
 _WAITING_FRAMES = 10
 _STEP_BACK_NS = 1_000_000_000
-_FINISH = 10.0
+_FINISH = 10.0  # seconds without progress, after which a file is given up
+_INCOMPLETE = "the file was not complete after {:g} s without progress: frames at its end are missing"
 _NO_RATE = ", framerate=(fraction)0/1"
 _RATE = re.compile(r"framerate=\(fraction\)[1-9]")
 
@@ -124,19 +126,18 @@ class VideoRecorder:
                 self.error = str(error)
                 self._end_run()
 
-    def close(self, timeout: float = _FINISH + 2.0) -> list[Path]:
-        """End the recording and return its files, oldest first. Blocks until they are complete, up to ``timeout`` s.
+    def close(self) -> list[Path]:
+        """End the recording and return its files, oldest first. Blocks until they are complete or grow no more.
 
         ``error`` then says why a file is not complete, empty if all are.
         """
         with self._lock:
             self._closed = True
             self._end_run()
-        end = time.monotonic() + timeout
         for run, thread in self._ended:
-            thread.join(max(0.0, end - time.monotonic()))
-            late = f"the file was not complete {timeout:g} s after the end" if thread.is_alive() else ""
-            self.error = self.error or run.error or late
+            while thread.is_alive() and run.idle() < _FINISH + 2.0:  # a disk that hangs holds the thread
+                thread.join(0.1)
+            self.error = self.error or run.error or (_INCOMPLETE.format(_FINISH) if thread.is_alive() else "")
         return [Path(name) for run, _thread in self._ended for name in run.names]
 
     def _write(self, sample: gst.MappedSample) -> None:
@@ -177,6 +178,8 @@ class _Run:
         self._caps, self._base, self._last = caps, sample.pts_ns, sample.pts_ns
         self._coded = sample.media_type in CODED
         self._waits_for_key = False
+        self._progress: tuple[int, int, int] | None = None  # bytes in the queue, files, bytes of the newest file
+        self._progress_at = 0.0
         self._pipeline = gst.Pipeline(pipeline_text(sample.media_type, settings))
         # Unbuffered: otherwise a crash would lose the last 64 KiB, which can be many seconds.
         sink = self._pipeline.element("files")
@@ -226,14 +229,23 @@ class _Run:
             ended = ended or message.kind == "eos"
         return ended
 
+    def idle(self) -> float:
+        """Seconds since a frame left the queue or the newest file grew, as seen by these calls."""
+        written = 0
+        with contextlib.suppress(OSError, IndexError):
+            written = Path(self.names[-1]).stat().st_size
+        progress = (self._source.get_property("current-level-bytes"), len(self.names), written)
+        if progress != self._progress:
+            self._progress, self._progress_at = progress, time.monotonic()
+        return time.monotonic() - self._progress_at
+
     def finish(self) -> None:
-        """Complete the files. Blocks until they are written, for ten seconds at most."""
+        """Complete the files. Blocks until they are written; gives up after ten seconds without progress."""
         try:
             self._source.emit("end-of-stream")
-            end = time.monotonic() + _FINISH
             while not self.error and not self.watch(0.1):
-                if time.monotonic() > end:
-                    self.error = f"the file was not complete {_FINISH:g} s after the end: frames at its end are missing"
+                if self.idle() > _FINISH:
+                    self.error = _INCOMPLETE.format(_FINISH)
         except RecordError:
             pass  # reported by close()
         finally:
