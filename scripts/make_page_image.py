@@ -35,26 +35,24 @@ SETTLED = 1.5  # seconds; the panel of classes is updated within one second
 
 async def connected(port: int) -> None:
     """Block until the web server accepts connections."""
-    async with asyncio.timeout(120):
-        while True:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except OSError:
-                await asyncio.sleep(0.2)
-            else:
-                writer.close()
-                return
+    while True:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            await asyncio.sleep(0.2)
+        else:
+            writer.close()
+            return
 
 
 async def settled(page: Page, latency: float) -> None:
     """Block until the page has shown two objects for a while, and a latency within a third of this value (ms)."""
     near = f"Math.abs({LATENCY} - {latency}) < {latency / 3}"
-    async with asyncio.timeout(300):
-        while True:
-            before = await page.wait_for(f"{near} && {LABELS}")
-            await asyncio.sleep(SETTLED)
-            if len(before) >= 2 and await page.evaluate(f"{near} && {LABELS}") == before:
-                return
+    while True:
+        before = await page.wait_for(f"{near} && {LABELS}")
+        await asyncio.sleep(SETTLED)
+        if len(before) >= 2 and await page.evaluate(f"{near} && {LABELS}") == before:
+            return
 
 
 async def take(port: int, width: int, height: int, frames: int, mobile: bool) -> bytes:
@@ -63,11 +61,11 @@ async def take(port: int, width: int, height: int, frames: int, mobile: bool) ->
     with tempfile.TemporaryDirectory(prefix="edgecam-page-") as folder:
         async with chromium(Path(folder) / "profile") as page:
             await page.size(width, height, mobile=mobile)
-            await connected(port)
+            await asyncio.wait_for(connected(port), 120)
             await page.open(f"http://127.0.0.1:{port}/")
             await page.wait_for(f"{FRAMES} > {frames}", seconds=300)
             assert published is not None, "the published results lack the demo's latency"
-            await settled(page, published)
+            await asyncio.wait_for(settled(page, published), 300)
             path = Path(folder) / "page.png"
             await page.screenshot(path)
             return path.read_bytes()

@@ -26,7 +26,7 @@ from sensor_msgs.msg import Image
 from viewer_process import ViewerProcess
 from viewer_scene import ViewerScene
 from vision_msgs.msg import BoundingBox2D, Detection2D, Detection2DArray, ObjectHypothesis, ObjectHypothesisWithPose
-from waiting import wait_until
+from waiting import eventually, wait_until
 
 TEXTS = ("", "9" * 5000, "cat", "\x1b[2J\x07", "x" * 200_000, "‮", "<img src=x onerror=alert(1)>", "nan", "1e999", "٣")
 NUMBERS = (0.0, -1.0, 0.5, 1e308, -1e308, float("nan"), float("inf"), float("-inf"), 5e-324)
@@ -179,20 +179,22 @@ async def test_a_detector_that_never_responds_or_responds_with_nonsense_is_repor
     with ViewerProcess(tmp_path, "port:=0") as viewer:
         url = await asyncio.to_thread(lambda: viewer.url)
 
-        async def camera(expected: str) -> dict[str, Any]:
-            while True:
-                cameras = (await asyncio.to_thread(strict_json, f"{url}/api/status")).get("cameras", [])
-                if cameras and expected in cameras[0]["threshold_problem"]:
-                    return dict(cameras[0])
-                await asyncio.sleep(0.2)
+        async def camera() -> dict[str, Any]:
+            cameras = (await asyncio.to_thread(strict_json, f"{url}/api/status")).get("cameras", [])
+            return cameras[0] if cameras else {"threshold_problem": "", "threshold": ""}
 
-        async with asyncio.timeout(60), aiohttp.ClientSession() as session, session.ws_connect(f"{url}/ws") as link:
-            assert (await camera("has no parameter"))["threshold"] is None
+        async def wait_for(problem: str, threshold: float | None) -> None:
+            def good(one: dict[str, Any]) -> bool:
+                return problem in one["threshold_problem"] and one["threshold"] == threshold
+
+            await eventually(camera, good, what=f"the threshold {threshold}")
+
+        async with aiohttp.ClientSession() as session, session.ws_connect(f"{url}/ws") as link:
+            await wait_for("has no parameter", None)
             answers[:] = [ParameterValue(type=ParameterType.PARAMETER_DOUBLE, double_value=float("nan"))]
-            await camera("has no parameter")
+            await wait_for("has no parameter", None)
             answers[:] = [ParameterValue(type=ParameterType.PARAMETER_DOUBLE, double_value=0.25)]
-            while (await camera(""))["threshold"] != 0.25:
-                await asyncio.sleep(0.2)
+            await wait_for("", 0.25)
             await link.send_json({"type": "threshold", "camera": 0, "value": 0.5})
             async for message in link:
                 if message.type is aiohttp.WSMsgType.TEXT and json.loads(message.data)["type"] == "threshold":

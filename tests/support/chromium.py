@@ -37,7 +37,7 @@ needs_chromium = pytest.mark.skipif(executable() is None, reason="needs chromium
 class Connection:
     """A DevTools connection, to the browser or to a tab."""
 
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse[bool]) -> None:
         self._socket = socket
         self._numbers = itertools.count(1)
         self._answers: dict[int, asyncio.Future] = {}
@@ -70,7 +70,7 @@ class Page(Connection):
     one about unsaved work, are accepted.
     """
 
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse, context: dict) -> None:
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse[bool], context: dict) -> None:
         super().__init__(socket)
         self._context = context  # that of the tab: its cookies, storage and downloads
         self.problems: list[str] = []
@@ -212,10 +212,13 @@ async def chromium(folder: Path) -> AsyncIterator[Page]:
 
 async def _port(folder: Path, process: subprocess.Popen) -> tuple[str, str]:
     """The port that Chromium chose and the path of its connection, which it writes to a file when it listens."""
-    async with asyncio.timeout(START_TIMEOUT):
+
+    async def written() -> tuple[str, str]:
         while True:
             assert process.poll() is None, f"chromium ended with {process.returncode}"
             with contextlib.suppress(FileNotFoundError, ValueError):
                 port, path = (folder / "DevToolsActivePort").read_text().splitlines()[:2]
                 return port, path
             await asyncio.sleep(0.1)
+
+    return await asyncio.wait_for(written(), START_TIMEOUT)
