@@ -184,8 +184,10 @@ def test_raw_images_cross_the_cable_and_the_page_crosses_it_back(tmp_path: Path)
         assert blue < 80 < 200 < min(green, red), "the second bar is yellow"
 
 
-@pytest.mark.skipif(shutil.which("fastdds") is None, reason="needs the discovery server of Fast DDS")
 def test_with_a_discovery_server_page_doctor_and_top_see_both_machines(tmp_path: Path) -> None:
+    tool = shutil.which("fastdds")
+    if tool is None or subprocess.run([tool, "--help"], capture_output=True, check=False).returncode:
+        pytest.skip("needs the fastdds command; Jazzy's wheels for some Pythons lack a part of it")
     with machines() as (near, far), ExitStack() as stack:
         for machine, name in ((near, near), (far, far)):  # a network without multicast
             ip("-n", machine, "route", "delete", "224.0.0.0/4", "dev", name)
