@@ -60,7 +60,7 @@ def write_camera_recording(folder: Path) -> None:
             recorder.push(sample)
         wait_until(lambda: recorder.error or not _waiting(recorder), 60, "the encoder")
     source.stop()
-    written = recorder.close(60)
+    written = recorder.close()
     assert recorder.error == ""
     assert written
     assert all(path.stat().st_size and not path.is_symlink() for path in written)
