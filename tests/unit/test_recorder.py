@@ -6,6 +6,7 @@ import resource
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,39 @@ def test_snapshot_completes_one_recording_and_begins_the_next(tmp_path: Path) ->
     assert content(read(rest)) == content(second)
     with Reader(kept) as reader:
         assert reader.message_count == 5
+
+
+def test_a_recording_runs_while_a_snapshot_is_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A message that arrives meanwhile is recorded, and the node keeps its subscriptions."""
+    recorder = Recorder(RecorderSettings(min_free_megabytes=0.0, directory=str(tmp_path), rolling=True))
+    recorder.start()
+    close, late, running = Bag.close, texts(1), []
+
+    def slow(bag: Bag) -> None:
+        running.append(recorder.recording)
+        recorder.write(late[0])
+        monkeypatch.undo()
+        close(bag)
+
+    monkeypatch.setattr(Bag, "close", slow)
+    recorder.snapshot()
+    rest = recorder.stop()
+    recorder.close()
+    assert running == [True]
+    assert rest is not None
+    assert content(read(rest)) == content(late)
+
+
+def test_a_snapshot_without_a_next_recording_keeps_the_current_one(tmp_path: Path) -> None:
+    settings = RecorderSettings(min_free_megabytes=0.0, directory=str(tmp_path), rolling=True)
+    recorder = Recorder(settings)
+    recorder.start()
+    recorder.update(replace(settings, min_free_megabytes=1e8))
+    with pytest.raises(RecordingError, match="min_free_megabytes"):
+        recorder.snapshot()
+    assert recorder.recording
+    recorder.update(settings)
+    recorder.close()
 
 
 def test_a_full_disk_ends_the_recording_and_keeps_what_was_written(tmp_path: Path) -> None:

@@ -116,20 +116,22 @@ class Recorder:
             RecordingError: it could not be completed; everything written before is readable.
         """
         with self._disk:
-            return self._complete()
+            bag = self._written()
+            return self._continue_with(None, bag) if bag else None
 
     def snapshot(self) -> Path:
         """Complete the current recording and start the next one; returns the path of the completed one.
 
+        Messages that arrive meanwhile belong to the next one.
+
         Raises:
-            RecordingError: no recording is running, or the disk is full.
+            RecordingError: no recording is running, or the next one cannot be created; then the current one goes on.
         """
         with self._disk:
-            path = self._complete()
-            if path is None:
+            bag = self._written()
+            if bag is None:
                 raise RecordingError("no recording is running")
-            self._bag = self._new_bag(None)
-            return path
+            return self._continue_with(self._new_bag(None), bag)
 
     def write(self, message: Message) -> None:
         """Queue a message; ignored if no recording is running."""
@@ -165,14 +167,16 @@ class Recorder:
         except OSError as error:
             raise RecordingError(f"{path or directory} cannot be created: {error.strerror}") from error
 
-    def _complete(self) -> Path | None:
-        """Write the queue and close the bag."""
+    def _written(self) -> Bag | None:
+        """The running bag, once the queue is written to it."""
         bag = self._bag
-        if bag is None:
-            return None
-        if not self._write_queue(bag):
+        if bag is not None and not self._write_queue(bag):
             raise self.problem or RecordingError(f"{bag.path} has ended")
-        self._bag = None
+        return bag
+
+    def _continue_with(self, following: Bag | None, bag: Bag) -> Path:
+        """Close a bag after the following one has taken its place: there is no moment without a recording."""
+        self._bag = following
         try:
             bag.close()
         except OSError as error:
