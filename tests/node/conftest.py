@@ -21,6 +21,8 @@ import rclpy  # noqa: E402 - after the environment
 from browser import browser, page, tab  # noqa: E402, F401
 from ros_peer import Peer  # noqa: E402
 from underlay_only import ignored  # noqa: E402
+from viewer_process import ViewerProcess  # noqa: E402
+from viewer_scene import ViewerScene  # noqa: E402
 
 collect_ignore_glob = ignored()
 
@@ -37,3 +39,20 @@ def peer() -> Iterator[Peer]:
     peer = Peer()
     yield peer
     peer.close()
+
+
+@pytest.fixture(scope="module")
+def scene() -> Iterator[ViewerScene]:
+    """A simulated camera and detector for the tests of a module."""
+    with ViewerScene("/camera") as scene:
+        yield scene
+
+
+@pytest.fixture(scope="module")
+def viewer(
+    scene: ViewerScene, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[ViewerProcess]:
+    """A viewer of the scene for the tests of a module, with the parameters in its VIEWER, if it has any."""
+    parameters = getattr(request.module, "VIEWER", ())
+    with ViewerProcess(tmp_path_factory.mktemp("viewer"), "port:=0", *parameters) as viewer:
+        yield viewer

@@ -40,18 +40,6 @@ def detector(tmp_path: Path) -> Iterator[DetectorNode]:
         yield node
 
 
-@pytest.fixture(scope="module")
-def scene() -> Iterator[ViewerScene]:
-    with ViewerScene("/camera") as scene:
-        yield scene
-
-
-@pytest.fixture(scope="module")
-def viewer(scene: ViewerScene, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ViewerProcess]:
-    with ViewerProcess(tmp_path_factory.mktemp("viewer"), "port:=0") as viewer:
-        yield viewer
-
-
 @pytest.mark.parametrize(("width", "height", "scale"), [(1280, 800, 1.0), (390, 844, 2.0)], ids=["desktop", "phone"])
 async def test_the_frame_moves_and_boxes_match_the_objects(
     page: Page, tmp_path: Path, viewer: ViewerProcess, width: int, height: int, scale: float

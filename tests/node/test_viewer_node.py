@@ -30,6 +30,8 @@ from viewer_scene import SQUARE_BGR, ViewerScene, square
 from vision_msgs.msg import BoundingBox2D, Detection2D, Detection2DArray
 from waiting import wait_until
 
+VIEWER = ("max_fps:=4.0",)
+
 
 def fetch(url: str) -> bytes:
     """The response; a snapshot is refused with 503 until the first frame arrives."""
@@ -44,18 +46,6 @@ def fetch(url: str) -> bytes:
             return None
 
     return wait_until(attempt, what=f"a response from {url}")
-
-
-@pytest.fixture(scope="module")
-def scene() -> Iterator[ViewerScene]:
-    with ViewerScene("/camera") as scene:
-        yield scene
-
-
-@pytest.fixture(scope="module")
-def viewer(scene: ViewerScene, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ViewerProcess]:
-    with ViewerProcess(tmp_path_factory.mktemp("viewer"), "port:=0", "max_fps:=4.0") as viewer:
-        yield viewer
 
 
 def test_frames_are_subscribed_only_while_there_are_viewers(scene: ViewerScene, viewer: ViewerProcess) -> None:

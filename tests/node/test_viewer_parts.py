@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,24 +23,18 @@ from running import running
 from sensor_msgs.msg import Image
 from tiny_models import color_detector, quadrants
 from viewer_process import ViewerProcess
-from viewer_scene import ViewerScene
 from waiting import wait_until
 
 pytestmark = [
     needs_chromium,
     pytest.mark.asyncio(loop_scope="module"),
 ]
+VIEWER = ("webrtc:=false",)
 RECORDER, COLLECTOR, SHADOW = (f"document.getElementById('{name}')" for name in ("recorder", "collector", "shadow"))
 
 
 def given(**values: object) -> list[Parameter]:
     return [Parameter(name, value=value) for name, value in values.items()]
-
-
-@pytest.fixture(scope="module")
-def viewer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ViewerProcess]:
-    with ViewerScene("/camera"), ViewerProcess(tmp_path_factory.mktemp("viewer"), "port:=0", "webrtc:=false") as viewer:
-        yield viewer
 
 
 async def test_without_these_nodes_there_are_no_panels(page: Page, viewer: ViewerProcess) -> None:

@@ -15,12 +15,12 @@ from rclpy.parameter import Parameter
 from running import running
 from tiny_models import color_detector
 from viewer_process import ViewerProcess
-from viewer_scene import ViewerScene
 
 pytestmark = [
     needs_chromium,
     pytest.mark.asyncio(loop_scope="module"),
 ]
+VIEWER = ("webrtc:=false",)
 TILE = "edgecam.cameras[0].tile"
 SHAPES = f"{TILE}.shapes.shapes"
 SVG = "document.querySelector('svg.shapes')"
@@ -32,12 +32,6 @@ class Events(EdgecamNode[EventsSettings]):
     """The parameters of the events node, as declared and checked by its core."""
 
     settings_type = EventsSettings
-
-
-@pytest.fixture(scope="module")
-def viewer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ViewerProcess]:
-    with ViewerScene("/camera"), ViewerProcess(tmp_path_factory.mktemp("viewer"), "port:=0", "webrtc:=false") as viewer:
-        yield viewer
 
 
 @pytest.fixture
