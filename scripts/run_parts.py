@@ -21,6 +21,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,13 +56,22 @@ class PartResult:
 
 
 def run_all(
-    parts: list[str], pytest_args: list[str], prefix: list[str], results: Path, lanes: int = 2
+    parts: list[str],
+    pytest_args: list[str],
+    prefix: list[str],
+    results: Path,
+    lanes: int = 2,
+    yielding: Sequence[str] = YIELDING,
 ) -> list[PartResult]:
-    """Run the parts, ``lanes`` of them at a time; the longest begin first, so that the lanes end together."""
+    """Run the parts, ``lanes`` of them at a time; the longest begin first, so that the lanes end together.
+
+    ``yielding`` is put before the commands of the parts that run beside those that use ROS.
+    """
     ros = [part for part in parts if part in ROS_PARTS]  # one after the other
     others = sorted(set(parts) - set(ros), key=BY_LENGTH.index)
     chains = [ros, *([part] for part in others)] if lanes > 1 else [parts]
-    yielding = YIELDING if lanes > 1 and ros and others else []
+    if lanes == 1 or not ros:
+        yielding = ()
     done: dict[str, Future[PartResult]] = {part: Future() for part in parts}
 
     def run_chain(chain: list[str]) -> None:

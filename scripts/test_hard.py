@@ -48,7 +48,7 @@ def run(heading: str, parts: list[str], prefix: list[str], pytest_args: list[str
     run_parts.free_leftovers()
     begin = time.monotonic()
     args = [*shlex.split(os.environ.get("PYTEST_ARGS", "")), *pytest_args]
-    results = run_parts.run_all(parts, args, prefix, RESULTS, lanes)
+    results = run_parts.run_all(parts, args, prefix, RESULTS, lanes, yielding=())  # the busy processes do not yield
     run_parts.count_skips_once(results)
     whole = PartResult(heading, time.monotonic() - begin)
     for result in results:
