@@ -99,7 +99,7 @@ def test_no_hostile_packet_ends_the_receiving_session(encrypted: bool, hostile: 
         entry: list[Callable[[], object]] = [
             lambda data=data, now=now: session.datagram(data, CAMERA, now, 10**18 + now),
             lambda data=data, now=now: session.parity(data, CAMERA, now, 10**18 + now),
-            lambda data=data, now=now: session.control(data, CAMERA, now),
+            lambda data=data: session.control(data, CAMERA),
         ]
         entry[number % 3]()
         session.tick(now)

@@ -64,15 +64,28 @@ def test_a_goodbye_makes_room_at_once() -> None:
     port = session()
     send(port, 1, 0)
     send(port, 2, 0)
-    port.control(rtcp.receiver_report(1) + rtcp.bye(1), CAMERA, 1)
-    assert port.stream is None
+    port.control(rtcp.receiver_report(1) + rtcp.bye(1), CAMERA)
     send(port, 10, 2, ssrc=2)
     assert send(port, 11, 2, ssrc=2) == [10, 11]
 
 
+def test_packets_read_after_the_goodbye_belong_to_the_stream_that_ended() -> None:
+    port = session()
+    send(port, 1, 0)
+    send(port, 2, 0)
+    port.control(rtcp.receiver_report(1) + rtcp.bye(1), CAMERA)
+    for ssrc, sequences in ((1, (3, 4)), (2, (10, 11))):
+        for sequence in sequences:
+            port.datagram(packet.build(96, True, sequence, 3000 * sequence, ssrc, NAL), CAMERA, 1, 1)
+    port.tick(1)
+    assert (port.streams, port.packets().received) == (2, 6)
+    assert port.stream is not None
+    assert port.stream.ssrc == 2
+
+
 def test_a_report_that_came_before_the_stream_counts() -> None:
     port = session()
-    port.control(rtcp.sender_report(1, ntp_from_ns(10**18), 3000, 0, 0), CAMERA, 0)
+    port.control(rtcp.sender_report(1, ntp_from_ns(10**18), 3000, 0, 0), CAMERA)
     send(port, 1, 0)
     send(port, 2, 0)
     assert port.stamps.stamp(None, 3000 + 90_000, 10**18) == Stamp(10**18 + 10**9, "rtcp")
@@ -90,11 +103,13 @@ def test_goodbyes_and_parity_from_another_address_are_ignored() -> None:
     port = session(source=ipaddress.ip_network("192.0.2.7/32"), redundancy=True)
     send(port, 1, 0)
     send(port, 2, 0)
-    port.control(rtcp.receiver_report(1) + rtcp.bye(1), OTHER, 1)
+    port.control(rtcp.receiver_report(1) + rtcp.bye(1), OTHER)
     port.parity(b"rubbish", OTHER, 1, 1)
+    port.tick(1)
     assert port.stream is not None
     assert port.counts == {"from another address": 2}
-    port.control(rtcp.receiver_report(1) + rtcp.bye(1), CAMERA, 1)
+    port.control(rtcp.receiver_report(1) + rtcp.bye(1), CAMERA)
+    port.tick(1)
     assert port.stream is None
 
 

@@ -7,8 +7,10 @@ import socket
 import threading
 
 import pytest
+from edgecam_core.counters import Counters
 from edgecam_core.errors import SettingError
 from edgecam_core.rtp import sockets
+from edgecam_core.rtp.receiver_sockets import ReceiverSockets
 from edgecam_core.rtp.sender import Sender
 from edgecam_core.rtp.settings import SenderSettings
 from network import free_udp_port
@@ -87,3 +89,14 @@ def test_an_address_that_is_not_ours_and_a_port_in_use_are_named() -> None:
             sockets.receiver("0.0.0.0", port)
     with pytest.raises(SettingError, match=r"parameter 'host' is 'no\.such\.host\.invalid': cannot be resolved"):
         Sender(SenderSettings(host="no.such.host.invalid"))
+
+
+def test_media_are_read_with_every_rtcp_packet_for_they_may_be_older_than_its_goodbye() -> None:
+    port, counters = free_udp_port(), Counters()
+    own = ReceiverSockets(lambda offset: sockets.receiver("127.0.0.1", port + offset), parity=False, counters=counters)
+    try:
+        with socket.socket(type=socket.SOCK_DGRAM) as out:
+            out.sendto(b"goodbye", ("127.0.0.1", port + 1))
+        assert own.ready(10.0) == ["control", "media"]
+    finally:
+        own.close()

@@ -180,7 +180,7 @@ class Receiver:
             now_ns = time.monotonic_ns()
             with self._lock:
                 if kind == CONTROL:
-                    units += self._session.control(data, sender, now_ns)
+                    self._session.control(data, sender)
                     continue
                 handle = self._session.datagram if kind == MEDIA else self._session.parity
                 self._meter.datagram(len(data), now_ns, is_media=kind == MEDIA)

@@ -63,9 +63,12 @@ class ReceiverSockets:
             self._selector.register(each, selectors.EVENT_READ, kind)
 
     def ready(self, timeout: float) -> list[str]:
-        """The kinds of sockets that have datagrams, waiting up to ``timeout`` seconds for the first."""
+        """The kinds of sockets to read now, waiting up to ``timeout`` seconds for the first datagram."""
+        ready = {key.data for key, _ in self._selector.select(timeout)}
+        if CONTROL in ready:
+            ready.add(MEDIA)  # packets that were sent before a BYE may have arrived since the selector looked
         # RTCP first: sender reports define the timestamps of the packets that arrive with them.
-        return sorted((key.data for key, _ in self._selector.select(timeout)), key=(CONTROL, MEDIA, PARITY).index)
+        return sorted(ready, key=(CONTROL, MEDIA, PARITY).index)
 
     def datagrams(self, kind: str) -> Iterator[tuple[bytes, Address]]:
         """The queued datagrams and their senders; never blocks."""

@@ -59,6 +59,7 @@ class Stream:
     jitter: float = 0.0  # RFC 3550 section 6.4.1, in RTP clock units
     transit: int | None = None
     tail_open: bool = False
+    said_bye: bool = False
 
 
 @dataclass
@@ -93,7 +94,8 @@ class RtpSession:
         if not self._is_allowed(sender):
             return []
         if rtp.is_rtcp(data):
-            return self._control(data, now_ns)
+            self._control(data)
+            return []
         packet = self._parse(data)
         return [] if packet is None else self._packet(_Held(packet, wall_ns, sender, data), now_ns)
 
@@ -132,7 +134,7 @@ class RtpSession:
         if stream is not None and held.packet.ssrc == stream.ssrc:
             self._accept(stream, held, now_ns)
             return self._drain(stream, now_ns, give_up=False)
-        if stream is not None and now_ns - stream.last_ns < HANDOVER_NS:
+        if stream is not None and not stream.said_bye and now_ns - stream.last_ns < HANDOVER_NS:
             self.counts["of a second sender"] += 1
             return []
         return self._candidate(held, now_ns)
@@ -225,32 +227,33 @@ class RtpSession:
         stream = self.stream
         if stream is None:
             return []
+        if stream.said_bye:
+            return self.finish(now_ns)
         if stream.tail_open and now_ns - stream.last_ns >= TAIL_NS:
             stream.tail_open = False
             stream.buffer.expect_more(now_ns)
         return self._drain(stream, now_ns)
 
-    def control(self, data: bytes, sender: Address, now_ns: int) -> list[AccessUnit]:
+    def control(self, data: bytes, sender: Address) -> None:
         """Handle one datagram of the RTCP port."""
-        return self._control(data, now_ns) if self._is_allowed(sender) else []
+        if self._is_allowed(sender):
+            self._control(data)
 
-    def _control(self, data: bytes, now_ns: int) -> list[AccessUnit]:
+    def _control(self, data: bytes) -> None:
         clear = data if self.unprotector is None else self.unprotector.rtcp(data)
         if clear is None:
             self.counts["SRTCP authentication failed"] += 1
-            return []
+            return
         try:
             messages = rtcp.parse(clear)
         except rtp.PacketError:
             self.counts["not RTCP"] += 1
-            return []
-        units: list[AccessUnit] = []
+            return
         for message in messages:
             if isinstance(message, rtcp.SenderReport):
                 self._report(message)
             elif isinstance(message, rtcp.Bye) and self.stream and self.stream.ssrc in message.ssrcs:
-                units += self.finish(now_ns)
-        return units
+                self.stream.said_bye = True  # packets that were sent before it may still be queued; tick ends it
 
     def _report(self, report: rtcp.SenderReport) -> None:
         if self.stream is not None and report.ssrc == self.stream.ssrc:
