@@ -102,9 +102,9 @@ def test_every_configure_transition_reports_the_reason(
     model = tmp_path / "m.onnx"
     subject = Detecting(peer, model, loads=False, **text(model))
     try:
-        wait_until(lambda: subject.node._worker.problem, what="the refusal")
+        wait_until(subject.refusal, what="the refusal")
         subject.cycle_lifecycle()
-        wait_until(lambda: subject.node._worker.problem, what="the second refusal")
+        wait_until(subject.refusal, what="the second refusal")
     finally:
         subject.close()
     assert len([line for line in capfd.readouterr().err.splitlines() if "not an ONNX file" in line]) == 2
@@ -114,7 +114,7 @@ def test_a_repaired_model_is_loaded(peer: Peer, tmp_path: Path) -> None:
     model = tmp_path / "m.onnx"
     subject = Detecting(peer, model, loads=False, **text(model))
     try:
-        wait_until(lambda: subject.node._worker.problem, what="the refusal")
+        wait_until(subject.refusal, what="the refusal")
         color_detector(model)
         subject.cycle_lifecycle()  # it also retries automatically, but only every ten seconds
         assert names(subject.answer(quadrants(64, 48))) == ALL

@@ -220,6 +220,7 @@ def test_setting_and_dumping_parameters() -> None:
     assert ros2("param", "set", "/cam/talker", "box.size", "0.75") == "Set parameter successful\n"
     dumped = yaml.safe_load(ros2("param", "dump", "/cam/talker"))["/cam/talker"]["ros__parameters"]
     assert dumped["box"] == {"size": 0.75, "names": ["a", "b"]}
+    assert ros2("param", "set", "/cam/talker", "box.size", "0.5") == "Set parameter successful\n"
     assert refused("param", "set", "/cam/talker", "fixed", "false").startswith("Setting parameter failed: ")
     assert refused("param", "set", "/cam/talker", "count", "5").startswith("Setting parameter failed: ")
 

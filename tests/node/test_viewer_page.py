@@ -88,7 +88,9 @@ BUTTONS = (
 )
 
 
-async def test_without_a_camera_the_header_reports_it(page: Page, viewer: ViewerProcess) -> None:
+async def test_without_a_camera_the_header_reports_it(
+    page: Page, viewer: ViewerProcess, detector: FakeDetector
+) -> None:
     await page.open(viewer.url)
     await page.wait_for(f"{STATE} === 'Error: camera: no frames: /camera/image_raw has no publisher'")
     await page.becomes(LEVEL, "error")

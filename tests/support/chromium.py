@@ -115,13 +115,13 @@ class Page(Connection):
         )
 
     async def evaluate(self, expression: str) -> Any:
-        """The value of a JavaScript expression; promises are awaited."""
+        """The value of a JavaScript expression; promises are awaited. None if the page navigates away meanwhile."""
         answer = await self.call(
             "Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True, userGesture=True
         )
         if "exceptionDetails" in answer:
             raise AssertionError(f"{expression}: {answer['exceptionDetails']}")
-        return answer["result"].get("value")
+        return answer.get("result", {}).get("value")
 
     async def wait_for(self, expression: str, seconds: float = 240.0) -> Any:
         """Wait until the expression is true; returns its value. An expression that throws counts as false."""

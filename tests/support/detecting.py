@@ -78,6 +78,11 @@ class Detecting:
         answer = self.peer.call(SetParameters, "/camera/detector/set_parameters", request)
         return "; ".join(result.reason for result in answer.results if not result.successful)
 
+    def refusal(self) -> str:
+        """Why the model cannot be loaded; empty if that is not known (yet)."""
+        worker = self.node._worker  # None before the node is configured
+        return str(worker.problem or "") if worker is not None else ""
+
     def cycle_lifecycle(self) -> None:
         """Run the transitions of a lifecycle manager on the executor's thread."""
         done: list[str] = []

@@ -7,6 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -168,7 +169,7 @@ def test_without_coded_frames_events_are_kept_and_counted(tmp_path: Path) -> Non
     assert keeper.counters.totals()["event without clip: no coded frames arrive"] == 1
 
 
-def test_a_clip_ends_at_its_longest_and_with_a_silent_camera(tmp_path: Path) -> None:
+def test_a_clip_ends_at_its_longest(tmp_path: Path) -> None:
     with keeping(tmp_path, max_clip=2.0) as keeper:
         for number in range(40):
             keeper.frame("front", jpeg(number))
@@ -177,12 +178,25 @@ def test_a_clip_ends_at_its_longest_and_with_a_silent_camera(tmp_path: Path) -> 
         wait_until(lambda: named(tmp_path, "clip"), what="the clip")
     clip = EventIndex(tmp_path).path("a", "clip") or pytest.fail("no clip")
     assert [brightness(data) for _, data in jpeg_frames(clip)] == list(range(2, 23))
+
+
+def test_a_clip_waits_for_late_frames_but_not_for_a_silent_camera(tmp_path: Path) -> None:
     with keeping(tmp_path) as keeper:
+        footage, late = keeper.footage, 0.0
+        footage._now = lambda: time.monotonic() + late
         keeper.frame("front", jpeg(12))
-        keeper.event(event(12, "b"))
-        wait_until(lambda: keeper.footage.clips, what="the start of the clip")
-        keeper.event(ended(event(12, "b"), 13))
-        wait_until(lambda: named(tmp_path, "clip", "b"), 20.0, "the end of the clip")
+        keeper.event(event(12))
+        keeper.event(ended(event(12), 14))
+        for number in (13, 14):
+            clip = wait_until(lambda: next((one for one in footage.clips if one.deadline < 1e9), None))
+            before = clip.deadline
+            late += 8.0
+            keeper.frame("front", jpeg(number))
+            wait_until(lambda clip=clip, before=before: clip.deadline > before + 7.0, what="a later deadline")
+        assert footage.clips
+        late += 30.0
+        path = wait_until(lambda: named(tmp_path, "clip"), what="the clip")
+        assert [brightness(data) for _, data in jpeg_frames(path)] == [12, 13, 14]
 
 
 def test_lack_of_space_is_reported_clearly_and_events_are_kept(tmp_path: Path) -> None:

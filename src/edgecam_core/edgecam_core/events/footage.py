@@ -34,20 +34,20 @@ from edgecam_core.types import Detections
 MEGABYTE = 1e6
 JPEG_SECONDS = 5.0  # seconds of JPEG kept for snapshots: longer than a detector needs
 _NEAR_NS = 500_000_000  # a frame this close may replace a missing one
-_SILENCE = 5.0  # seconds after post_roll in which a clip ends even if no frame arrives
+_SILENCE = 10.0  # seconds without a frame, beyond post_roll, after which the clip of an ended event is complete
 _MAX_CLIPS = 8  # written at the same time
 _QUALITY = 90  # of JPEG
 
 
 @dataclass
 class Clip:
-    """A clip that is being written. ``until_ns`` is the latest stamp in it; ``deadline`` (monotonic clock) ends it even
-    if no frames arrive."""
+    """A clip that is being written. ``until_ns`` is the latest stamp in it; at ``deadline`` (monotonic clock) it ends
+    even if no more frames arrive."""
 
     event: Event
     writer: ClipWriter
     until_ns: int
-    deadline: float = float("inf")
+    deadline: float = float("inf")  # not before the end of the event
 
 
 @dataclass
@@ -112,6 +112,8 @@ class Footage:
         return done
 
     def _add(self, clip: Clip, frame: CodedFrame) -> None:
+        if clip.deadline < float("inf"):
+            clip.deadline = self._now() + self.settings.post_roll + _SILENCE
         try:
             clip.writer.add(frame)
         except EdgecamError as error:
