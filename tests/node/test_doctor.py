@@ -185,7 +185,7 @@ def planted_node(plant: Callable[[Node], Any]) -> Iterator[None]:
         yield
     finally:
         executor.shutdown()
-        thread.join(5)
+        thread.join(60)
         node.destroy_node()
         context.try_shutdown()
         del kept

@@ -76,7 +76,7 @@ class Source:
 
     def close(self) -> None:
         self._stop.set()
-        self._thread.join(5)
+        self._thread.join(60)
 
 
 @pytest.fixture
@@ -224,7 +224,7 @@ def test_a_port_in_use_ends_the_receiver_with_an_error_that_names_it(peer: Peer)
         thread.start()
         assert node.ended.wait(120)
         executor.shutdown()
-        thread.join(5)
+        thread.join(60)
         assert str(node.failure) == (
             f"parameter 'port' is {port}: is in use by another program; stop it or choose a free port"
         )

@@ -99,7 +99,7 @@ class Detecting:
 
     def close(self) -> None:
         self.executor.shutdown()
-        self.thread.join(10)
+        self.thread.join(60)
         self.node.trigger_shutdown()
         self.node.destroy_node()
 

@@ -58,5 +58,5 @@ class Peer:
 
     def close(self) -> None:
         self._executor.shutdown()
-        self._thread.join(5)
+        self._thread.join(60)
         self.node.destroy_node()

@@ -80,7 +80,7 @@ class FrameSource:
 
     def close(self) -> None:
         self._stop.set()
-        self._thread.join(10)
+        self._thread.join(60)
 
 
 class Reader:
@@ -112,7 +112,7 @@ class Reader:
 
     def close(self) -> None:
         self._stop.set()
-        self._thread.join(10)
+        self._thread.join(60)
 
 
 @contextmanager

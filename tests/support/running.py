@@ -25,7 +25,7 @@ def spinning(node: N) -> Iterator[N]:
         yield node
     finally:
         executor.shutdown()
-        thread.join(10)
+        thread.join(60)
         node.trigger_shutdown()
         node.destroy_node()
 

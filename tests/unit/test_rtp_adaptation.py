@@ -197,7 +197,7 @@ class Noise:
 
     def close(self) -> None:
         self._stop.set()
-        self._thread.join(10)
+        self._thread.join(60)
 
 
 @pytest.mark.parametrize("codec", ["h264", "h265"])

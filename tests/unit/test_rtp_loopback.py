@@ -131,10 +131,8 @@ def test_several_destinations_get_the_same() -> None:
 def test_multicast() -> None:
     port = free_udp_port()
     with receiving(port, host="239.255.77.1") as (_, reader), sending(port, host="239.255.77.1", ttl=0) as feed:
-        try:
-            wait_until(lambda: len(reader.seen) >= 5, 10.0)
-        except pytest.fail.Exception:
-            errors = feed.sender.stats().errors
+        wait_until(lambda: len(reader.seen) >= 5 or feed.sender.stats().errors)
+        if errors := feed.sender.stats().errors:
             pytest.skip(f"no multicast route on this machine: {errors}")
 
 

@@ -128,7 +128,7 @@ class NumberedStream:
     def close(self) -> None:
         self._stop.set()
         for thread in self._threads:
-            thread.join(10)
+            thread.join(60)
         self.sender.stop()
         self.receiver.stop()
         self.relay.close()
