@@ -131,7 +131,7 @@ def test_a_frame_is_kept_on_request(scene: CollectorScene) -> None:
     try:
         answer = scene.peer.call(Trigger, "/camera/collector/keep", Trigger.Request())
     finally:
-        scene.peer.node.destroy_timer(timer)
+        scene.peer.destroy(timer)
     assert answer.success, answer.message
     frame = Collection.open(scene.folder).frame(answer.message)
     assert frame.rules[0]["rule"] == "request"

@@ -85,7 +85,7 @@ def test_an_overlay_is_drawn_only_while_there_are_subscribers(
     # rviz2 subscribes with best effort; a reliable publisher serves both.
     watching = numbered.peer.node.create_subscription(Image, "/camera/overlay", seen.append, qos_profile_sensor_data)
     wait_until(lambda: numbered.answer(IMAGE) and seen, what="an overlay")
-    numbered.peer.node.destroy_subscription(watching)
+    numbered.peer.destroy(watching)
     wait_until(lambda: numbered.node.count_subscribers("/camera/overlay") == 0, what="the end of the subscription")
     numbered.answer(IMAGE)  # an image may still be in progress when the subscription ends
     drawn.clear()

@@ -112,4 +112,3 @@ def test_a_late_node_takes_only_the_newest_frame(peer: Peer) -> None:
     topics.close()
     executor.shutdown()
     node.destroy_node()
-    peer.node.destroy_publisher(publisher)

@@ -131,7 +131,6 @@ def test_no_hostile_value_ends_a_node(node: FuzzedNode, peer: Peer) -> None:
         publisher = peer.node.create_publisher(kind, topic, 10)
         for message in samples(kind):
             publisher.publish(message)
-        peer.node.destroy_publisher(publisher)
     for name, type_name in node.services():
         service = interface(type_name)
         call = peer.client(service, name)

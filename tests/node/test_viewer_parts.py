@@ -157,5 +157,5 @@ async def test_a_shadow_model_and_its_agreement_by_class(
         await page.wait_for(f"{SHADOW}.innerText.includes('camera/detector, ')")
         await accessible(page)
         assert page.problems == []
-        peer.node.destroy_timer(timer)
+        peer.destroy(timer)
     await page.becomes(f"{SHADOW}.hidden", True)

@@ -10,6 +10,8 @@ from typing import Any
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.subscription import Subscription
+from rclpy.timer import Timer
 from waiting import DISCOVERY, wait_until
 
 AGAIN = 4.0  # seconds; longer than any request takes
@@ -55,6 +57,12 @@ class Peer:
     def call(self, service_type: type, name: str, request: Any, timeout: float = DISCOVERY) -> Any:
         """As ``client``, for one request."""
         return self.client(service_type, name, timeout)(request)
+
+    def destroy(self, entity: Timer | Subscription) -> None:
+        """Destroy it in the executor's thread, which otherwise fails if it is about to wait for it."""
+        destroy: Callable[[Any], bool]
+        destroy = self.node.destroy_timer if isinstance(entity, Timer) else self.node.destroy_subscription
+        wait_until(self._executor.create_task(destroy, entity).done, what=f"the end of {entity}")
 
     def close(self) -> None:
         self._executor.shutdown()
