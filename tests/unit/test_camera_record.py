@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import pytest
@@ -123,12 +124,24 @@ def test_a_file_that_grows_no_more_is_reported(tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_file_that_is_completed_slowly_is_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two seconds pass with each progress, and none without, so that the speed of the machine is of no importance."""
     slow(1, monkeypatch)
     monkeypatch.setattr(video_recorder, "_FINISH", 6.0)
+    now, idle = [0.0], video_recorder._Run.idle
+
+    def passing(run: video_recorder._Run) -> float:
+        before = run._progress
+        idle(run)
+        now[0] += 2.0 if run._progress != before else 0.0
+        return idle(run)
+
+    monkeypatch.setattr(video_recorder, "time", SimpleNamespace(**{**vars(time), "monotonic": lambda: now[0]}))
+    monkeypatch.setattr(video_recorder._Run, "idle", passing)
     recorder = VideoRecorder(RecordSettings(tmp_path, "camera"))
     feed(recorder.push, RAW.format(8))
     (path,) = recorder.close()
     assert (recorder.error, frames(path)) == ("", 8)
+    assert now[0] > 6.0
 
 
 def test_frames_that_a_slow_encoder_drops_are_counted(tmp_path: Path) -> None:
