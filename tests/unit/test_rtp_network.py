@@ -119,9 +119,8 @@ def packets(codec: str, units: list[tuple[list[bytes], int]]) -> list[bytes]:
 def mutated(chance: random.Random, packet: bytes) -> bytes:
     data = bytearray(packet)
     for _ in range(chance.choice((0, 1, 1, 2, 8))):
-        data[chance.randrange(len(data)) if chance.random() < 0.5 else chance.randrange(min(40, len(data)))] = (
-            chance.randrange(256)
-        )
+        end = len(data) if chance.random() < 0.5 else min(40, len(data))
+        data[chance.randrange(end)] = chance.randrange(256)
     if chance.random() < 0.2:
         del data[chance.randrange(len(data)) :]
     elif chance.random() < 0.05:
