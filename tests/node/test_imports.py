@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from functools import cache
 
 import pytest
 
@@ -38,7 +39,7 @@ NEEDED = {
 
 @pytest.mark.parametrize("module", NEEDED)
 def test_a_program_loads_only_what_it_needs(module: str) -> None:
-    assert loaded(f"import {module}") <= NEEDED[module]
+    assert loaded(f"import {module}") <= NEEDED[module] | by_numpy()
 
 
 def test_help_imports_no_command() -> None:
@@ -64,11 +65,17 @@ assert run_all([lambda: Ends("ends")], []) == 0
 
 
 def test_a_running_node_loads_no_code_generator() -> None:
-    assert loaded(NODE) <= EVERY_NODE
+    assert loaded(NODE) <= EVERY_NODE | by_numpy()
 
 
 def test_the_code_generator_loads_when_asked_for() -> None:
     assert "lark" in loaded(f"{NODE}\nfrom rosidl_generator_py import generate_py, import_type_support")
+
+
+@cache
+def by_numpy() -> set[str]:
+    """What NumPy loads itself: NumPy 1 loads hashlib."""
+    return loaded("import numpy") - {"numpy"}
 
 
 def loaded(program: str) -> set[str]:
