@@ -23,7 +23,7 @@ from rcl_interfaces.msg import ParameterType, ParameterValue
 from rcl_interfaces.srv import GetParameters, SetParameters
 from ros_peer import Peer
 from sensor_msgs.msg import Image
-from viewer_process import ViewerProcess
+from viewer_process import ViewerProcess, fetch
 from viewer_scene import ViewerScene
 from vision_msgs.msg import BoundingBox2D, Detection2D, Detection2DArray, ObjectHypothesis, ObjectHypothesisWithPose
 from waiting import eventually, wait_until
@@ -140,6 +140,31 @@ def test_no_message_ends_the_viewer(tmp_path: Path, peer: Peer, seed: int) -> No
     assert viewer.process.returncode == 0
     assert "Traceback" not in viewer.text()
     assert "\x1b[2J" not in viewer.text(), "a terminal must not be controlled by other nodes"
+
+
+def test_nonsensical_messages_do_not_stop_it(tmp_path: Path, peer: Peer) -> None:
+    images = peer.node.create_publisher(Image, "/camera/image_raw", image_qos())
+    results = peer.node.create_publisher(Detection2DArray, "/camera/detections", 10)
+    nan = float("nan")
+    odd = Detection2DArray(detections=[Detection2D(), Detection2D(bbox=BoundingBox2D(size_x=nan, size_y=nan))])
+    with ViewerScene("/camera"), ViewerProcess(tmp_path, "port:=0", "max_fps:=4.0") as viewer:
+        with urllib.request.urlopen(f"{viewer.url}/stream.mjpg", timeout=120):
+
+            def reported() -> bool:
+                images.publish(Image(width=640, height=480, encoding="bgr8", step=1920))  # and no data
+                images.publish(Image(width=4, height=4, encoding="<script>", step=4, data=bytes(16)))
+                results.publish(odd)
+                return "needs 921600 bytes, got 0" in viewer.text() and "<script>" in viewer.text()
+
+            wait_until(reported, 120)
+            assert len(fetch(f"{viewer.url}/snapshot.jpg")) > 1000
+
+            def labels() -> list[str]:
+                status = json.loads(fetch(f"{viewer.url}/api/status"), parse_constant=pytest.fail)
+                return [label for camera in status.get("cameras", []) for label in camera["labels"]]
+
+            wait_until(lambda: "giraffe" in labels())
+        assert "Traceback" not in viewer.text()
 
 
 def test_no_message_ends_the_monitor(peer: Peer) -> None:

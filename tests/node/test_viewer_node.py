@@ -18,34 +18,16 @@ import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 from edgecam_camera.node import CameraNode
-from edgecam_ros.qos import image_qos
 from rcl_interfaces.msg import Log, Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter as NodeParameter
 from ros_peer import Peer
 from running import running
-from sensor_msgs.msg import Image
-from viewer_process import ViewerProcess
+from viewer_process import ViewerProcess, fetch
 from viewer_scene import SQUARE_BGR, ViewerScene, square
-from vision_msgs.msg import BoundingBox2D, Detection2D, Detection2DArray
 from waiting import wait_until
 
 VIEWER = ("max_fps:=4.0",)
-
-
-def fetch(url: str) -> bytes:
-    """The response; a snapshot is refused with 503 until the first frame arrives."""
-
-    def attempt() -> bytes | None:
-        try:
-            with urllib.request.urlopen(url, timeout=120) as answer:
-                return bytes(answer.read())
-        except urllib.error.HTTPError as error:
-            if error.code != 503:
-                raise
-            return None
-
-    return wait_until(attempt, what=f"a response from {url}")
 
 
 def test_frames_are_subscribed_only_while_there_are_viewers(scene: ViewerScene, viewer: ViewerProcess) -> None:
@@ -71,7 +53,7 @@ def test_the_state_has_rates_labels_and_nodes(viewer: ViewerProcess) -> None:
     status = wait_until(state)
     camera = status["cameras"][0]
     assert camera["name"] == "camera"
-    assert {"giraffe", "zebra"} <= set(camera["labels"])  # other tests may have sent more
+    assert camera["labels"] == ["giraffe", "zebra"]
     assert camera["detection_fps"] > 0
     assert camera["latency_ms"] >= 0
     assert "camera/viewer" in [node["name"] for node in status["nodes"]]
@@ -188,30 +170,6 @@ async def test_a_camera_that_is_not_running_is_named(tmp_path: Path) -> None:
             answer = await ask(link, type="threshold", camera=0, value=0.5)
             assert (answer["ok"], answer["text"]) == (False, "node 'detector' is not running or cannot do this")
             assert (await ask(link, type="snapshot", camera=0))["type"] == "refused"
-
-
-def test_nonsensical_messages_do_not_stop_it(viewer: ViewerProcess, peer: Peer) -> None:
-    images = peer.node.create_publisher(Image, "/camera/image_raw", image_qos())
-    results = peer.node.create_publisher(Detection2DArray, "/camera/detections", 10)
-    nan = float("nan")
-    odd = Detection2DArray(detections=[Detection2D(), Detection2D(bbox=BoundingBox2D(size_x=nan, size_y=nan))])
-    with urllib.request.urlopen(f"{viewer.url}/stream.mjpg", timeout=120):
-
-        def reported() -> bool:
-            images.publish(Image(width=640, height=480, encoding="bgr8", step=1920))  # and no data
-            images.publish(Image(width=4, height=4, encoding="<script>", step=4, data=bytes(16)))
-            results.publish(odd)
-            return "needs 921600 bytes, got 0" in viewer.text() and "<script>" in viewer.text()
-
-        wait_until(reported, 120)
-        assert len(fetch(f"{viewer.url}/snapshot.jpg")) > 1000
-
-        def labels() -> list[str]:
-            status = json.loads(fetch(f"{viewer.url}/api/status"), parse_constant=pytest.fail)
-            return [label for camera in status.get("cameras", []) for label in camera["labels"]]
-
-        wait_until(lambda: "giraffe" in labels())
-    assert "Traceback" not in viewer.text()
 
 
 def test_the_token_is_printed_once_and_appears_nowhere_else(tmp_path: Path, peer: Peer) -> None:

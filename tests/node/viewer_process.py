@@ -7,6 +7,8 @@ import re
 import signal
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 from waiting import wait_until
@@ -51,3 +53,18 @@ class ViewerProcess:
 
     def __exit__(self, *_error: object) -> None:
         self.stop()
+
+
+def fetch(url: str) -> bytes:
+    """The response; a snapshot is refused with 503 until the first frame arrives."""
+
+    def attempt() -> bytes | None:
+        try:
+            with urllib.request.urlopen(url, timeout=120) as answer:
+                return bytes(answer.read())
+        except urllib.error.HTTPError as error:
+            if error.code != 503:
+                raise
+            return None
+
+    return wait_until(attempt, what=f"a response from {url}")

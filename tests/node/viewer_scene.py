@@ -64,7 +64,7 @@ class ViewerScene:
 
     def __exit__(self, *_error: object) -> None:
         self.executor.shutdown()
-        self._thread.join()
+        self._thread.join(60)
         self.node.destroy_node()
         self._context.try_shutdown()
 

@@ -132,8 +132,8 @@ def test_multicast() -> None:
     port = free_udp_port()
     with receiving(port, host="239.255.77.1") as (_, reader), sending(port, host="239.255.77.1", ttl=0) as feed:
         wait_until(lambda: len(reader.seen) >= 5 or feed.sender.stats().errors)
-        if errors := feed.sender.stats().errors:
-            pytest.skip(f"no multicast route on this machine: {errors}")
+        if len(reader.seen) < 5:
+            pytest.skip(f"no multicast route on this machine: {feed.sender.stats().errors}")
 
 
 def test_the_sdp_file_alone_configures_a_receiver(tmp_path: Path) -> None:

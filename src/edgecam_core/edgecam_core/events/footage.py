@@ -113,7 +113,7 @@ class Footage:
 
     def _add(self, clip: Clip, frame: CodedFrame) -> None:
         if clip.deadline < float("inf"):
-            clip.deadline = self._now() + self.settings.post_roll + _SILENCE
+            self._postpone(clip)
         try:
             clip.writer.add(frame)
         except EdgecamError as error:
@@ -149,7 +149,10 @@ class Footage:
         for clip in self.clips:
             if clip.event.id == event.id:
                 clip.until_ns = min(clip.until_ns, event.stamp_ns + round(self.settings.post_roll * 1e9))
-                clip.deadline = self._now() + self.settings.post_roll + _SILENCE
+                self._postpone(clip)
+
+    def _postpone(self, clip: Clip) -> None:
+        clip.deadline = self._now() + self.settings.post_roll + _SILENCE
 
     def overdue(self) -> list[Clip]:
         """The clips whose deadline has passed because no frames arrive."""
