@@ -60,7 +60,8 @@ def test_a_node_stopped_at_any_moment_ends_cleanly(name: str, tmp_path: Path) ->
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_during_a_long_import_ends_the_program_at_once(tmp_path: Path, number: signal.Signals) -> None:
-    (tmp_path / "slow.py").write_text("import time\nprint('importing', flush=True)\ntime.sleep(600)\n")
+    # Not one long sleep: a signal just before it, after Python's last check, would be handled after it.
+    (tmp_path / "slow.py").write_text("import time\nprint('importing', flush=True)\nwhile True: time.sleep(0.01)\n")
     code = f"import sys; sys.path.append({str(tmp_path)!r}); from edgecam_ros.starting import start; start('slow')"
     command = ["env", "--block-signal=INT,TERM", sys.executable, "-c", code]  # as setup.cfg does for the executables
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:

@@ -44,12 +44,12 @@ def encode(
     units: list[tuple[list[bytes], int]] = []
     frames: dict[int, np.ndarray] = {}
     try:
-        while (sample := pipeline.pull(20.0, "coded")) is not None:
+        while (sample := pipeline.pull(120.0, "coded")) is not None:
             with sample:
                 units.append((nal.split(sample.data.tobytes()), sample.pts_ns))
             if len(units) == count:
                 break
-        while len(frames) < count and (sample := pipeline.pull(5.0, "raw")) is not None:
+        while len(frames) < count and (sample := pipeline.pull(120.0, "raw")) is not None:
             with sample:
                 frames[sample.pts_ns] = luma(sample)
     finally:
@@ -88,14 +88,14 @@ class StreamDecoder:
         structure = self._gst.Structure.new_empty("decoded")
         event = self._gst.Event.new_custom(self._gst.EventType.CUSTOM_DOWNSTREAM, structure)
         assert self._pipeline.element("src").send_event(event)
-        assert self._decoded.acquire(timeout=60), "the decoder hangs"
+        assert self._decoded.acquire(timeout=120), "the decoder hangs"
         return self._frames(0.0)
 
     def end(self) -> list[tuple[int, np.ndarray]]:
         """End the decoder; returns its last frames."""
         try:
             self._pipeline.element("src").emit("end-of-stream")
-            return self._frames(60.0)  # the end of the stream ends it
+            return self._frames(120.0)  # the end of the stream ends it
         finally:
             self._pipeline.stop()
 

@@ -14,7 +14,10 @@ from edgecam_core.media.i420 import from_frame
 from edgecam_core.rtp import packet as rtp
 from edgecam_core.rtp import rtcp
 from edgecam_core.rtp.clock import NTP_ID, ntp_extension, ntp_from_ns
+from edgecam_core.rtp.decoder_supervisor import MAX_WAITING
+from edgecam_core.rtp.receiver import Receiver
 from rtp_scene import HEIGHT, WIDTH, frame
+from waiting import wait_until
 
 RATE = 60
 INTERVAL_NS = 1_000_000_000 // RATE
@@ -42,7 +45,7 @@ def clip(encoder: str, options: str, count: int) -> tuple[Unit, ...]:
     pipeline.element("src").emit("end-of-stream")
     coded: list[tuple[int, list[bytes]]] = []
     while len(coded) < count:
-        sample = pipeline.pull(20.0)
+        sample = pipeline.pull(120.0)
         assert sample is not None, f"{encoder} gave {len(coded)} of {count} frames"
         with sample:
             coded.append((sample.pts_ns, nal.split(sample.data.tobytes())))
@@ -92,6 +95,14 @@ class Replay:
             if not lost:
                 self._socket.sendto(data, self._target)
                 self.sent += 1
+
+    def send_when_ready(self, unit: Unit, receiver: Receiver, lost: bool = False) -> None:
+        """As ``send``, after the earlier units are read and decoded: a decoder that is too slow skips to a keyframe."""
+        decoder = receiver._decoder
+        assert decoder is not None
+        wait_until(lambda: receiver._meter.datagrams >= self.sent, what="the packets")
+        wait_until(lambda: decoder.waiting() < MAX_WAITING // 2, what="the decoder")
+        self.send(unit, lost)
 
     def report(self, index: int = 0) -> None:
         """An RTCP sender report with the capture time of frame ``index``."""

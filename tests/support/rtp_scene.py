@@ -115,6 +115,13 @@ class Reader:
         self._thread.join(60)
 
 
+def keep_every_frame(receiver: Receiver) -> None:
+    """Let the decoder wait for a slow reader, which otherwise gets only the newest frames."""
+    decoder = receiver._decoder
+    assert decoder is not None
+    decoder._pipeline._pipeline.element("sink").set_property("drop", False)
+
+
 @contextmanager
 def sending(
     port: int, first: int = 0, size: tuple[int, int] = (WIDTH, HEIGHT), rate: float = 30.0, **values: Any

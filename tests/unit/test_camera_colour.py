@@ -26,7 +26,7 @@ def both_ways(caps: str, width: int, height: int, target: str = "BGR") -> tuple[
     )
     pipeline.start()
     try:
-        expected, native = pipeline.pull(10, "expected"), pipeline.pull(10)
+        expected, native = pipeline.pull(120, "expected"), pipeline.pull(120)
         assert expected is not None
         assert native is not None
         channels = 1 if target == "GRAY8" else 3

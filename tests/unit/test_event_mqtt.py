@@ -56,7 +56,7 @@ class Broker:
         self.client.on_connect = lambda client, *_: client.subscribe("#", 1)
         wait_until(self._connected, what="the broker")
         self.client.loop_start()
-        assert joined.wait(20)
+        assert joined.wait(120)
 
     def _connected(self) -> bool:
         try:

@@ -69,7 +69,7 @@ class Labels:
         body = raw if raw is not None else (None if content is None else json.dumps(content).encode())
         request = Request(self.base + path, body, {"Content-Type": "application/json"} if body is not None else {})
         try:
-            with urlopen(request, timeout=30) as answer:
+            with urlopen(request, timeout=120) as answer:
                 data = answer.read()
                 return answer.status, json.loads(data) if "json" in answer.headers["Content-Type"] else data
         except HTTPError as error:

@@ -54,7 +54,7 @@ def write_camera_recording(folder: Path) -> None:
     source = gst.Pipeline(f"{text} ! appsink name=sink sync=false")
     source.start()
     for _ in range(30):
-        sample = source.pull(30)
+        sample = source.pull(120)
         assert sample is not None
         with sample:
             recorder.push(sample)

@@ -233,7 +233,7 @@ def access_units(codec: str, count: int) -> list[bytes]:
     )
     pipeline.start()
     units: list[bytes] = []
-    while len(units) < count and (sample := pipeline.pull(10.0)) is not None:
+    while len(units) < count and (sample := pipeline.pull(120.0)) is not None:
         with sample:
             units.append(sample.data.tobytes())
     pipeline.stop()

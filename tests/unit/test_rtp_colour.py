@@ -53,7 +53,7 @@ def coded(name: str, pixels: str, folder: Path) -> list[Unit]:
     pipeline.start()
     units: list[Unit] = []
     while len(units) < 12:
-        sample = pipeline.pull(10.0)
+        sample = pipeline.pull(120.0)
         assert sample is not None
         with sample:
             units.append(Unit(nal.split(sample.data.tobytes()), len(units)))

@@ -31,7 +31,7 @@ from edgecam_rtp import direct
 def test_only_caps_that_the_encoder_accepts_are_passed_unchanged(caps: str, as_is: bool) -> None:
     pipeline = gst.Pipeline(f"videotestsrc num-buffers=1 ! video/x-raw,{caps} ! appsink name=sink async=false")
     pipeline.start()
-    sample = pipeline.pull(10.0)
+    sample = pipeline.pull(120.0)
     assert sample is not None
     with sample:
         planes = direct.encoder_planes(sample)

@@ -17,7 +17,7 @@ def through(text: str, data: np.ndarray) -> np.ndarray:
     pipeline.start()
     try:
         assert pipeline.push(pipeline.new_buffer(data, 0))
-        sample = pipeline.pull(10.0)
+        sample = pipeline.pull(120.0)
         assert sample is not None
         with sample:
             return sample.data.copy()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from network import free_udp_port
 from rtp_replay import Replay, Unit, clip
-from rtp_scene import Reader, receiving
+from rtp_scene import Reader, keep_every_frame, receiving
 from waiting import wait_until
 
 FAST264 = "x264enc speed-preset=ultrafast threads=1 key-int-max=20 "
@@ -31,10 +31,11 @@ def shown(codec: str, units: tuple[Unit, ...], lost: range, last: int, monkeypat
     """The numbers of the frames published, each of them checked against its source."""
     monkeypatch.setattr(Reader, "keep_every", 1)
     port = free_udp_port()
-    with receiving(port, codec=codec, latency=50, feedback=False) as (_, reader):
+    with receiving(port, codec=codec, latency=50, feedback=False) as (receiver, reader):
+        keep_every_frame(receiver)
         replay = Replay(port, codec, extension=True)
         for turn, unit in enumerate(units):
-            replay.send(unit, lost=turn in lost)
+            replay.send_when_ready(unit, receiver, lost=turn in lost)
         wait_until(lambda: reader.seen and reader.seen[-1][1] >= last, what="the last frames")
         replay.close()
         stamps = {replay.stamp_ns(unit.number): unit.number for unit in units}

@@ -6,8 +6,6 @@ import itertools
 from collections.abc import Callable
 
 import pytest
-from edgecam_core.rtp.decoder_supervisor import MAX_WAITING
-from edgecam_core.rtp.receiver import Receiver
 from network import free_udp_port
 from rtp_replay import Replay, Unit, clip
 from rtp_scene import Reader, receiving
@@ -29,15 +27,6 @@ def stream(name: str) -> tuple[str, tuple[Unit, ...]]:
     return name[:4], clip(encoder, options, COUNT)
 
 
-def send(replay: Replay, unit: Unit, receiver: Receiver) -> None:
-    """Send a unit once those before it are read and decoded: a decoder that is too slow skips to a keyframe."""
-    decoder = receiver._decoder
-    assert decoder is not None
-    wait_until(lambda: receiver._meter.datagrams >= replay.sent, what="the packets")
-    wait_until(lambda: decoder.waiting() < MAX_WAITING // 2, what="the decoder")
-    replay.send(unit)
-
-
 def indices(reader: Reader) -> list[int]:
     return [index for _, index, _ in reader.seen]
 
@@ -53,7 +42,7 @@ def test_every_frame_has_its_own_capture_time(name: str, way: str) -> None:
         for unit in units:
             if way == "rtcp":
                 replay.report(unit.number)
-            send(replay, unit, receiver)
+            replay.send_when_ready(unit, receiver)
         # The decoder holds the last ones.
         wait_until(lambda: reader.seen and reader.seen[-1][1] >= COUNT - 10, what="the frames")
         replay.close()
@@ -100,14 +89,14 @@ def test_a_jump_of_the_sender_costs_one_keyframe_interval_at_most(name: str, jum
         replay = Replay(port, codec)
         for unit in units[:30]:
             replay.report(unit.number)
-            send(replay, unit, receiver)
+            replay.send_when_ready(unit, receiver)
         # Reports and packets arrive on different ports: a report that is read before old packets would also date them.
         wait_until(lambda: receiver._meter.datagrams >= replay.sent, what="the packets of the old timeline")
         wait_until(lambda: reader.seen and reader.seen[-1][1] >= 20, what="frames of the old timeline")
         jump(replay)
         for unit in units[30:]:
             replay.report(unit.number)
-            send(replay, unit, receiver)
+            replay.send_when_ready(unit, receiver)
         wait_until(lambda: reader.seen and reader.seen[-1][1] >= COUNT - 8, what="frames of the new timeline")
         replay.close()
     seen = indices(reader)

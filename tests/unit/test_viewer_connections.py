@@ -118,10 +118,10 @@ def test_when_every_connection_is_in_use_one_more_is_refused_without_a_traceback
     with Served() as served, contextlib.ExitStack() as stack:
         address = ("127.0.0.1", served.server.port)
         for _ in range(2):
-            viewer = stack.enter_context(socket.create_connection(address, timeout=20))
+            viewer = stack.enter_context(socket.create_connection(address, timeout=120))
             viewer.sendall(b"GET /stream.mjpg HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
             assert viewer.recv(100).startswith(b"HTTP/1.1 200")
-        late = stack.enter_context(socket.create_connection(address, timeout=20))
+        late = stack.enter_context(socket.create_connection(address, timeout=120))
         with contextlib.suppress(ConnectionError):
             assert late.recv(10) == b""
         assert served.server.access.counters.take() == "1 x connection refused: all are in use"
