@@ -17,12 +17,15 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from edgecam_core.cli.main import ending_signals
 from edgecam_core.errors import MissingDependency
 
+from edgecam_ros.ending import bounded, end_with
 from edgecam_ros.message_support import skip_generator
 
 
@@ -54,5 +57,26 @@ def command_node(name: str) -> Iterator[Any]:
     try:
         yield node
     finally:
-        node.destroy_node()
-        rclpy.try_shutdown()
+        end_with(1)
+        with bounded():
+            node.destroy_node()
+            rclpy.try_shutdown()
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[list[int]]:
+    """Within the block, collect the signals that end a command; in the main thread.
+
+    For a command that runs callbacks until it is stopped: a KeyboardInterrupt is lost if it is raised in a __del__, and
+    rclpy has one for each callback.
+    """
+    received: list[int] = []
+    previous = [
+        (number, signal.signal(number, lambda caught, _frame: received.append(caught)))
+        for number in (signal.SIGINT, *ending_signals())
+    ]
+    try:
+        yield received
+    finally:
+        for number, handler in previous:
+            signal.signal(number, handler)

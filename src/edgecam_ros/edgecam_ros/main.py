@@ -30,6 +30,7 @@ from edgecam_core.stdout import flush_stdout
 from rclpy.executors import ExternalShutdownException
 from rclpy.signals import SignalHandlerOptions
 
+from edgecam_ros.ending import bounded, end_with
 from edgecam_ros.executor import make_executor
 from edgecam_ros.faults import place
 from edgecam_ros.message_support import skip_generator
@@ -64,7 +65,8 @@ def run_all(node_types: Sequence[Callable[[], EdgecamNode]], args: Sequence[str]
     try:
         return _run(node_types, stopping)
     finally:
-        rclpy.try_shutdown()
+        with bounded():
+            rclpy.try_shutdown()
         flush_stdout()
 
 
@@ -83,6 +85,7 @@ def catch_signals() -> list[int]:
 
 def _run(node_types: Sequence[Callable[[], EdgecamNode]], stopping: list[int]) -> int:
     nodes: list[EdgecamNode] = []
+    code = 0
     executor = make_executor()
     try:
         for node_type in node_types:
@@ -96,22 +99,30 @@ def _run(node_types: Sequence[Callable[[], EdgecamNode]], stopping: list[int]) -
     except ExternalShutdownException:
         pass
     except Exception as error:
+        code = EXIT_FAILED
         if len(nodes) == len(node_types):
             raise
-        return _refused(error)
+        code = _refused(error)
+        return code
     finally:
         # A second Ctrl-C must not interrupt the clean-up.
         for number in ENDING:
             signal.signal(number, signal.SIG_IGN)
+        end_with(code or _exit_code(nodes, stopping))
         for node in reversed(nodes):
             node.trigger_shutdown()
             executor.remove_node(node)
         executor.shutdown()
         for node in nodes:
             node.supervised(node.destroy_node)()
-    failed = [node for node in nodes if node.failure is not None]
-    for node in failed:
-        print(f"error: {masked(str(node.failure))}", file=sys.stderr, flush=True)
+    for node in nodes:
+        if node.failure is not None:
+            print(f"error: {masked(str(node.failure))}", file=sys.stderr, flush=True)
+    return _exit_code(nodes, stopping)
+
+
+def _exit_code(nodes: Sequence[EdgecamNode], stopping: Sequence[int]) -> int:
+    failed = any(node.failure is not None for node in nodes)
     return 0 if stopping and not failed else max((node.exit_code for node in nodes), default=0)
 
 

@@ -28,6 +28,7 @@ from rclpy.parameter import Parameter
 
 from edgecam_ros import parameters
 from edgecam_ros.diagnostics import ERROR, STALE, WARN, DiagnosticsPublisher, Status
+from edgecam_ros.ending import bounded, bounding
 from edgecam_ros.local_topics import LocalTopics
 from edgecam_ros.supervision import SupervisedNode
 from edgecam_ros.trace_topic import TracePublisher
@@ -53,6 +54,11 @@ class EdgecamNode(SupervisedNode, LifecycleNode, Generic[S]):  # type: ignore[mi
         SettingError: a parameter has an invalid value; only the bare node has been created.
         UnknownSetting: a given parameter is not declared.
     """
+
+    destroy_publisher = bounding(LifecycleNode.destroy_publisher)
+    destroy_subscription = bounding(LifecycleNode.destroy_subscription)
+    destroy_service = bounding(LifecycleNode.destroy_service)
+    destroy_client = bounding(LifecycleNode.destroy_client)
 
     settings_type: type[S]
     open_prefixes: tuple[str, ...] = ()
@@ -125,7 +131,8 @@ class EdgecamNode(SupervisedNode, LifecycleNode, Generic[S]):  # type: ignore[mi
         while self._announced:
             local, name = self._announced.pop()
             local.withdraw(name)
-        super().destroy_node()
+        with bounded():
+            super().destroy_node()
 
     # For the owner.
 

@@ -32,13 +32,12 @@ from edgecam_core.camera.plan import Feeder, SourcePlan
 from edgecam_core.camera.remedies import with_remedy
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.cli import receive
-from edgecam_core.cli.main import ending_signals
 from edgecam_core.counters import Counters
 from edgecam_core.errors import EdgecamError, MissingDependency, SettingError, SourceError
 from edgecam_core.masking import masked
 from edgecam_core.media import decoders, gst
 from edgecam_core.rtp.settings import ReceiverSettings
-from edgecam_ros.command_node import command_node
+from edgecam_ros.command_node import command_node, stopped_by_signals
 
 from edgecam_camera.cameras import Command, node_command
 
@@ -216,10 +215,8 @@ def _in_viewer(arguments: argparse.Namespace, source: AbstractContextManager[Com
     print(f"open http://127.0.0.1:{arguments.port} in a browser; stop with Ctrl-C", flush=True)
     if arguments.dry_run:
         return 0
-    stopping: list[int] = []
-    for number in (signal.SIGINT, *ending_signals()):
-        signal.signal(number, lambda received, _frame: stopping.append(received))
     with ExitStack() as stack:
+        stopping = stack.enter_context(stopped_by_signals())
         commands = [Command(viewer)]
         if source is not None:
             commands.append(stack.enter_context(source))

@@ -24,16 +24,13 @@ A name that ends in .mcap is a single file; any other is a folder with split fil
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from edgecam_core.cli._settings import add_settings, settings_from
 from edgecam_core.recording.settings import RecorderSettings
-from edgecam_ros.command_node import command_node
+from edgecam_ros.command_node import command_node, stopped_by_signals
 
 _SETTINGS = [name for name in RecorderSettings.specs() if name != "directory"]
 _REFRESH_SECONDS = 0.5
@@ -66,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
         began = time.monotonic()
         refresh, show = began, began + 1.0
         try:
-            with _stopped_by_signals() as stopping:
+            with stopped_by_signals() as stopping:
                 while recorder.recording and not stopping:
                     now = time.monotonic()
                     if now >= refresh:
@@ -93,18 +90,3 @@ def run(args: argparse.Namespace) -> int:
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
-
-
-@contextmanager
-def _stopped_by_signals() -> Iterator[list[int]]:
-    """Within the block, collect SIGINT and SIGTERM, so that the file is completed before the end."""
-    received: list[int] = []
-    previous = [
-        (number, signal.signal(number, lambda caught, _frame: received.append(caught)))
-        for number in (signal.SIGINT, signal.SIGTERM)
-    ]
-    try:
-        yield received
-    finally:
-        for number, handler in previous:
-            signal.signal(number, handler)

@@ -22,7 +22,7 @@ import sys
 import time
 
 from edgecam_core.errors import MissingDependency
-from edgecam_ros.command_node import command_node
+from edgecam_ros.command_node import command_node, stopped_by_signals
 
 CLEAR = "\033[H\033[2J"
 ONCE_SECONDS = 4.0  # reports arrive once a second; discovery takes up to two
@@ -53,11 +53,13 @@ def run(args: argparse.Namespace) -> int:
         for status in node_statuses(message, time.monotonic()):
             reports.put(status)
 
-    with command_node("edgecam_top") as node:
+    with command_node("edgecam_top") as node, stopped_by_signals() as stopping:
         node.create_subscription(DiagnosticArray, "/diagnostics", keep, 50)
         while True:
             end = time.monotonic() + (ONCE_SECONDS if args.once else max(0.1, args.interval))
             while time.monotonic() < end:
+                if stopping:
+                    return 0
                 rclpy.spin_once(node, timeout_sec=0.1)
             nodes = reports.nodes(time.monotonic())
             lines = table(nodes, width=shutil.get_terminal_size((120, 24)).columns) + gpu_line()

@@ -17,6 +17,7 @@
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import os
 import signal
 import time
@@ -42,6 +43,8 @@ PERIOD = 0.02
 """Polling period of the graph in seconds; it has no change notification."""
 SIGNAL_SEEN_AFTER = 0.1
 """Longest delay of Ctrl-C while waiting for a message, in seconds."""
+DDS_ENDS_WITHIN = 20.0
+"""Seconds for the end of the node, which takes milliseconds."""
 
 DISCOVERY_TOPIC = "ros_discovery_info"
 """Every ROS context has one publisher of this topic, outside the ROS namespace."""
@@ -72,8 +75,10 @@ def command_node(args: argparse.Namespace, name: str | None = None) -> Iterator[
     from rclpy.signals import SignalHandlerOptions
 
     def on_signal(number: int, frame: object) -> None:
-        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(number)
+        _signals.append(number)
+        _raise_signal()
 
+    _signals.clear()
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, on_signal)
@@ -88,11 +93,14 @@ def command_node(args: argparse.Namespace, name: str | None = None) -> Iterator[
         try:
             yield node
         finally:
+            # Fast DDS can deadlock while other nodes end (its issue 6502).
+            faulthandler.dump_traceback_later(DDS_ENDS_WITHIN, exit=True, file=2)
             if node in _executors:
                 _executors.pop(node).shutdown(timeout_sec=0)
             node.destroy_node()
     finally:
         rclpy.try_shutdown()
+        faulthandler.cancel_dump_traceback_later()
 
 
 def participants_seen(node: Any) -> int:
@@ -162,11 +170,21 @@ def _executor(node: Any) -> Any:
     return _executors[node]
 
 
+_signals: list[int] = []
+
+
+def _raise_signal() -> None:
+    """Raise what the first received signal asks for, if there is one."""
+    if _signals:
+        raise KeyboardInterrupt if _signals[0] == signal.SIGINT else SystemExit(_signals[0])
+
+
 def spin_until(node: Any, done: Callable[[], bool], timeout: float | None = None) -> bool:
     """Run callbacks until `done()`; False if it took longer than `timeout` seconds."""
     executor = _executor(node)
     deadline = None if timeout is None else time.monotonic() + timeout
     while not done():
+        _raise_signal()  # the handler's exception is lost in a __del__, and rclpy has one for each callback
         left = SIGNAL_SEEN_AFTER if deadline is None else deadline - time.monotonic()
         if left <= 0:
             return False

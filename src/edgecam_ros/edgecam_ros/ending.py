@@ -1,0 +1,90 @@
+# Copyright 2026 edgecam maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Ends a process whose DDS does not end.
+
+When nodes end at the same time, Fast DDS (up to 3.2 at least, issue 6502) can deadlock: its receiving thread removes a
+writer with the discovery's mutex locked and waits for the event thread, which waits for that mutex. Every later call
+that removes an entity waits for ever, and rclpy makes these calls with Python's lock held, so that neither a thread nor
+a signal handler of Python could end the process.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any, TypeVar
+
+LIMIT = 20.0
+"""Seconds for one call. They take milliseconds."""
+_CLOCK_MONOTONIC = 1
+_SIGEV_THREAD = 2
+_STDERR = 2
+_exit_code: int | None = None
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _Event(ctypes.Structure):
+    """``struct sigevent`` of Linux, 64 bytes."""
+
+    _fields_ = (
+        ("value", ctypes.c_void_p), ("signal", ctypes.c_int), ("notify", ctypes.c_int),
+        ("function", ctypes.c_void_p), ("rest", ctypes.c_byte * 40),
+    )  # fmt: skip
+
+
+def end_with(exit_code: int) -> None:
+    """From now on, a bounded call that does not return ends the process with this exit code."""
+    global _exit_code
+    _exit_code = exit_code
+
+
+@contextmanager
+def bounded() -> Iterator[None]:
+    """End the process if the block takes longer than ``LIMIT``, after the stacks of its threads are on stderr.
+
+    No effect before :func:`end_with`. A thread of the C library does it, without Python.
+    """
+    if _exit_code is None:
+        yield
+        return
+    libc = ctypes.CDLL(None)
+    event = _Event(value=_exit_code, notify=_SIGEV_THREAD, function=ctypes.cast(libc._exit, ctypes.c_void_p))
+    timer = ctypes.c_void_p()
+    whole, part = divmod(LIMIT + 1.0, 1.0)
+    times = (ctypes.c_long * 4)(0, 0, int(whole), int(part * 1e9))  # struct itimerspec: no interval
+    faulthandler.dump_traceback_later(LIMIT, file=_STDERR)
+    running = libc.timer_create(_CLOCK_MONOTONIC, ctypes.byref(event), ctypes.byref(timer)) == 0
+    if running:
+        libc.timer_settime(timer, 0, times, None)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+        if running:
+            libc.timer_delete(timer)
+
+
+def bounding(function: F) -> F:
+    """The function with each call :func:`bounded`."""
+
+    @wraps(function)
+    def call(*arguments: Any, **named: Any) -> Any:
+        with bounded():
+            return function(*arguments, **named)
+
+    return call  # type: ignore[return-value]

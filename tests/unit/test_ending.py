@@ -1,0 +1,49 @@
+"""A process ends even if DDS does not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+
+def ended(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    setup = "import ctypes, sys, time\nfrom edgecam_ros import ending\n"
+    command = [sys.executable, "-c", setup + code, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+HANGS = """
+def destroy():
+    ctypes.PyDLL(None).pause()  # with Python's lock held, as in rclpy
+
+ending.LIMIT = 0.5
+ending.end_with(int(sys.argv[1]))
+ending.bounding(destroy)()
+"""
+
+
+@pytest.mark.parametrize("exit_code", [0, 2])
+def test_a_call_that_does_not_return_ends_the_process_with_its_exit_code_and_stacks(exit_code: int) -> None:
+    done = ended(HANGS, exit_code)
+    assert done.returncode == exit_code
+    assert done.stderr.startswith("Timeout (0:00:00.500000)!")
+    assert "in destroy" in done.stderr
+
+
+RETURNS = """
+ending.LIMIT = 0.2
+with ending.bounded():  # not yet ending
+    time.sleep(1.5)
+ending.end_with(3)
+with ending.bounded():
+    pass
+time.sleep(1.5)
+sys.exit(7)
+"""
+
+
+def test_a_process_that_is_not_ending_and_a_call_that_returns_are_left_alone() -> None:
+    done = ended(RETURNS)
+    assert (done.returncode, done.stderr) == (7, "")
