@@ -16,13 +16,14 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import pytest
+from edgecam_core.rtp.decoder_supervisor import MAX_WAITING
 from edgecam_core.rtp.receiver import Receiver
 from edgecam_core.rtp.relay import Conditions, Relay
 from edgecam_core.rtp.sender import Sender
 from edgecam_core.rtp.settings import ReceiverSettings, SenderSettings
 from edgecam_core.types import Frame
 from network import free_udp_port
-from rtp_scene import FIRST_STAMP, index_of, pixels_of, psnr
+from rtp_scene import FIRST_STAMP, index_of, keep_every_frame, pixels_of, psnr
 from waiting import wait_until
 
 RATE, INTERVAL = 60, 15
@@ -45,7 +46,10 @@ class ReceivedFrame(NamedTuple):
 
 
 class NumberedStream:
-    """Sends numbered frames, each after the previous one is coded, and evaluates every received frame."""
+    """Sends numbered frames, each after the previous one is coded, and evaluates every received frame.
+
+    A slow decoder or reader loses none: the decoder waits for the reader, and the next frame for the decoder.
+    """
 
     def __init__(self) -> None:
         self.port = free_udp_port()
@@ -65,7 +69,12 @@ class NumberedStream:
     def _new_receiver(self) -> Receiver:
         receiver = Receiver(ReceiverSettings(port=self.port, latency=PATIENCE_MS))
         receiver.start()
+        keep_every_frame(receiver)
         return receiver
+
+    def _decoder_is_behind(self) -> bool:
+        decoder = self.receiver._decoder
+        return decoder is not None and decoder.waiting() >= MAX_WAITING // 2
 
     def _new_sender(self) -> Sender:
         values = {"mtu": 250, "bitrate": 1_500_000, "framerate": RATE, "keyframe_interval": INTERVAL}
@@ -82,8 +91,9 @@ class NumberedStream:
             self._handed[stamp] = self.next
             sender.send(Frame.from_array(textured(self.next), "bgr8", stamp, "camera"))
             self.next += 1
-            while sender is self.sender and sender._unanswered_since and not self._stop.wait(0.001):
-                pass
+            while sender is self.sender and (sender._unanswered_since or self._decoder_is_behind()):
+                if self._stop.wait(0.001):
+                    return
 
     def _read(self) -> None:
         while not self._stop.is_set():
