@@ -48,6 +48,12 @@ class Offered:
         self.sdp = offers[0]
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow machine counts no encoder as failed."""
+    monkeypatch.setattr(broadcast, "ENCODE_TIMEOUT", 120.0)
+
+
 @pytest.fixture
 def offered() -> Iterator[Offered]:
     one = Offered()

@@ -44,7 +44,7 @@ MTU = 1200  # also fits through tunnels
 SRTP_OVERHEAD = 14  # bytes that SRTP adds to a packet
 KEYFRAME_INTERVAL = 300  # frames; viewers request a keyframe when they need one
 KEYFRAME_PAUSE = 0.3  # seconds between two requested keyframes
-ENCODE_TIMEOUT = 1.0  # seconds
+ENCODE_TIMEOUT = 5.0  # seconds; an encoder of low priority on a busy machine takes a second
 NOTES = 32  # notes about frames that may be queued for a viewer
 
 Notify = Callable[[str, str], None]
