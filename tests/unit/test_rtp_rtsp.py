@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import socket
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import cv2
@@ -15,7 +16,7 @@ from edgecam_core.media import gst
 from edgecam_core.rtp.sender import Sender
 from edgecam_core.rtp.settings import SenderSettings
 from network import free_tcp_port, free_udp_port
-from rtp_scene import index_of, sending
+from rtp_scene import index_of, pixels_of, psnr, sending
 from test_rtp_foreign import FFMPEG, needs_ffmpeg, program
 from waiting import wait_until
 
@@ -43,20 +44,32 @@ def test_gstreamer_clients_watch(codec: str, transport: str, tmp_path: Path) -> 
     assert np.diff(numbers).min() >= 1
 
 
+SIZE = 320 * 240 * 3
+
+
 @needs_ffmpeg
-def test_two_clients_at_a_time(tmp_path: Path) -> None:
+def test_a_client_that_joins_later_gets_a_keyframe(tmp_path: Path) -> None:
     port = free_tcp_port()
-    files = [tmp_path / "one.bgr", tmp_path / "two.bgr"]
     url = f"rtsp://127.0.0.1:{port}/front/left"
-    ends = [
-        [*FFMPEG, "-rtsp_transport", "tcp", "-i", url, "-f", "rawvideo", "-pix_fmt", "bgr24", str(f)] for f in files
-    ]
-    with (
-        sending(free_udp_port(), rtsp_port=port, rtsp_path="front/left", keyframe_interval=15),
-        program(*ends[0]),
-        program(*ends[1]),
-    ):
-        wait_until(lambda: all(f.exists() and f.stat().st_size > 10 * 320 * 240 * 3 for f in files), 120)
+
+    def watch(file: Path) -> AbstractContextManager[object]:
+        return program(*FFMPEG, "-rtsp_transport", "tcp", "-i", url, "-f", "rawvideo", "-pix_fmt", "bgr24", str(file))
+
+    def shown(file: Path) -> int:
+        return file.stat().st_size // SIZE if file.exists() else 0
+
+    def quality(file: Path) -> float:
+        """PSNR in dB of the newest frame; ffmpeg also shows what it decodes without a keyframe."""
+        newest = np.fromfile(file, np.uint8, SIZE, offset=(shown(file) - 1) * SIZE).reshape(240, 320, 3)
+        return psnr(newest, pixels_of(index_of(newest)))
+
+    one, two = tmp_path / "one.bgr", tmp_path / "two.bgr"
+    with sending(free_udp_port(), rtsp_port=port, rtsp_path="front/left", keyframe_interval=3000), watch(one):
+        wait_until(lambda: shown(one) > 10, what="frames of the first client")
+        with watch(two):
+            wait_until(lambda: shown(two) and quality(two) > 25, what="an intact frame of the second client")
+            before = shown(one)
+            wait_until(lambda: shown(one) > before and quality(one) > 25, what="more frames of the first client")
 
 
 def test_a_port_in_use_is_reported() -> None:

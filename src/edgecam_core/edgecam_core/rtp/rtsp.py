@@ -32,7 +32,7 @@ MAX_QUEUED_BYTES = 4 << 20  # a slower client skips to the next keyframe
 class RtspServer:
     """Serves access units to any number of clients at ``rtsp://<this machine>:<port>/<path>``.
 
-    ``on_join`` is called from a server thread when the first client connects and needs a keyframe.
+    ``on_join`` is called from any thread when a client needs a keyframe.
 
     Raises:
         MissingDependency: the library is not installed.
@@ -67,20 +67,22 @@ class RtspServer:
     def _connected(self, _server: Any, client: Any) -> None:
         self.clients += 1
         client.connect("closed", self._disconnected)
+        client.connect("play-request", lambda *_: self._on_join())
 
     def _disconnected(self, _client: Any) -> None:
         self.clients -= 1
 
     def _configure(self, _factory: Any, media: Any) -> None:
+        source = media.get_element().get_by_name_recurse_up("src")
         with self._lock:
-            self._source = media.get_element().get_by_name_recurse_up("src")
-            self._waiting = True
-        media.connect("unprepared", self._forget)
+            self._source, self._waiting = source, True
+        media.connect("unprepared", self._forget, source)
         self._on_join()
 
-    def _forget(self, _media: Any) -> None:
+    def _forget(self, _media: Any, source: Any) -> None:
         with self._lock:
-            self._source = None
+            if self._source is source:  # not if the next client has come meanwhile
+                self._source = None
 
     def push(self, nals: list[bytes], keyframe: bool) -> None:
         """Send one access unit to the clients, starting with a keyframe; a no-op without clients."""
