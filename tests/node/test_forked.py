@@ -40,6 +40,7 @@ def test_arguments_streams_environment_and_exit_code_are_those_of_an_interpreter
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_signal_ends_it(number: signal.Signals) -> None:
+    # Not one long sleep: a signal just before it, after Python's last check, would be handled after it.
     text = "import time; print('ready', flush=True)\nwhile True: time.sleep(0.01)"
     with forked.Popen(
         [sys.executable, "-c", text], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True

@@ -72,30 +72,6 @@ def ros2_until(pattern: str, *words: str) -> tuple[re.Match[str], int]:
     raise AssertionError(f"{pattern!r} not in:\n{''.join(seen)}")
 
 
-INTERRUPTED_IN_DEL = """
-import argparse, signal
-from ros2cli.graph.node import command_node, spin_until
-
-class Loser:
-    def __del__(self):
-        signal.raise_signal(signal.SIGINT)
-
-with command_node(argparse.Namespace()) as node:
-    timer = node.create_timer(0.01, Loser)
-    try:
-        spin_until(node, lambda: False)
-    except KeyboardInterrupt:
-        node.destroy_timer(timer)
-        print("ended")
-"""
-
-
-def test_an_interrupt_lost_in_a_destructor_still_ends_the_command() -> None:
-    ended = forked.run([sys.executable, "-c", INTERRUPTED_IN_DEL], capture_output=True, timeout=120)
-    assert b"Exception ignored in: <function Loser.__del__" in ended.stderr
-    assert (ended.returncode, ended.stdout) == (0, b"ended\n"), ended.stderr
-
-
 def test_lists() -> None:
     topics = ros2("topic", "list", "-t").splitlines()
     assert "/cam/image_raw [sensor_msgs/msg/Image]" in topics

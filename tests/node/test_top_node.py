@@ -9,9 +9,7 @@ import subprocess
 import sys
 
 import forked
-import pytest
 from camera_process import LONG, camera_nodes
-from edgecam_ros.command_node import stopped_by_signals
 from waiting import wait_until
 
 COMMAND = [sys.executable, "-m", "edgecam_core.cli.main", "top"]
@@ -50,20 +48,6 @@ def test_ctrl_c_ends_it_without_an_error() -> None:
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=300)
     assert (process.returncode, errors) == (0, "waiting: for reports of nodes on /diagnostics\n")
-
-
-class Interrupted:
-    def __del__(self) -> None:
-        signal.raise_signal(signal.SIGINT)
-
-
-@pytest.mark.filterwarnings("error")
-def test_a_signal_in_a_destructor_is_not_lost() -> None:
-    before = signal.getsignal(signal.SIGINT)
-    with stopped_by_signals() as stopping:
-        Interrupted()
-    assert stopping == [signal.SIGINT]
-    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_two_nodes_of_one_name_are_shown_by_host_and_process() -> None:

@@ -14,9 +14,8 @@ from edgecam_core.media.i420 import from_frame
 from edgecam_core.rtp import packet as rtp
 from edgecam_core.rtp import rtcp
 from edgecam_core.rtp.clock import NTP_ID, ntp_extension, ntp_from_ns
-from edgecam_core.rtp.decoder_supervisor import MAX_WAITING
 from edgecam_core.rtp.receiver import Receiver
-from rtp_scene import HEIGHT, WIDTH, frame
+from rtp_scene import HEIGHT, WIDTH, decoder_is_behind, frame
 from waiting import wait_until
 
 RATE = 60
@@ -98,10 +97,9 @@ class Replay:
 
     def send_when_ready(self, unit: Unit, receiver: Receiver, lost: bool = False) -> None:
         """As ``send``, after the earlier units are read and decoded: a decoder that is too slow skips to a keyframe."""
-        decoder = receiver._decoder
-        assert decoder is not None
+        assert receiver._decoder is not None
         wait_until(lambda: receiver._meter.datagrams >= self.sent, what="the packets")
-        wait_until(lambda: decoder.waiting() < MAX_WAITING // 2, what="the decoder")
+        wait_until(lambda: not decoder_is_behind(receiver), what="the decoder")
         self.send(unit, lost)
 
     def report(self, index: int = 0) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from edgecam_core.media.encoders import ENCODERS, EncoderRequest
 from edgecam_core.media.encoding import EncoderPipeline
 from edgecam_core.media.i420 import from_frame
+from edgecam_core.rtp.decoder_supervisor import MAX_WAITING
 from edgecam_core.rtp.receiver import Receiver
 from edgecam_core.rtp.sender import Sender
 from edgecam_core.rtp.settings import ReceiverSettings, SenderSettings
@@ -113,6 +114,12 @@ class Reader:
     def close(self) -> None:
         self._stop.set()
         self._thread.join(60)
+
+
+def decoder_is_behind(receiver: Receiver) -> bool:
+    """Whether so much waits for the decoder that it would soon skip to a keyframe."""
+    decoder = receiver._decoder
+    return decoder is not None and decoder.waiting() >= MAX_WAITING // 2
 
 
 def keep_every_frame(receiver: Receiver) -> None:

@@ -20,7 +20,7 @@ def destroy():
 
 ending.LIMIT = 0.5
 ending.end_with(int(sys.argv[1]))
-ending.bounding(destroy)()
+ending.bounded()(destroy)()
 """
 
 
@@ -33,7 +33,7 @@ def test_a_call_that_does_not_return_ends_the_process_with_its_exit_code_and_sta
 
 
 RETURNS = """
-ending.LIMIT = 0.2
+ending.LIMIT = 0.2  # and the process ends a second later: each sleep is longer
 with ending.bounded():  # not yet ending
     time.sleep(1.5)
 ending.end_with(3)

@@ -16,14 +16,13 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import pytest
-from edgecam_core.rtp.decoder_supervisor import MAX_WAITING
 from edgecam_core.rtp.receiver import Receiver
 from edgecam_core.rtp.relay import Conditions, Relay
 from edgecam_core.rtp.sender import Sender
 from edgecam_core.rtp.settings import ReceiverSettings, SenderSettings
 from edgecam_core.types import Frame
 from network import free_udp_port
-from rtp_scene import FIRST_STAMP, index_of, keep_every_frame, pixels_of, psnr
+from rtp_scene import FIRST_STAMP, decoder_is_behind, index_of, keep_every_frame, pixels_of, psnr
 from waiting import wait_until
 
 RATE, INTERVAL = 60, 15
@@ -72,10 +71,6 @@ class NumberedStream:
         keep_every_frame(receiver)
         return receiver
 
-    def _decoder_is_behind(self) -> bool:
-        decoder = self.receiver._decoder
-        return decoder is not None and decoder.waiting() >= MAX_WAITING // 2
-
     def _new_sender(self) -> Sender:
         values = {"mtu": 250, "bitrate": 1_500_000, "framerate": RATE, "keyframe_interval": INTERVAL}
         sender = Sender(SenderSettings(port=self.relay.port, **values))
@@ -91,7 +86,7 @@ class NumberedStream:
             self._handed[stamp] = self.next
             sender.send(Frame.from_array(textured(self.next), "bgr8", stamp, "camera"))
             self.next += 1
-            while sender is self.sender and (sender._unanswered_since or self._decoder_is_behind()):
+            while sender is self.sender and (sender._unanswered_since or decoder_is_behind(self.receiver)):
                 if self._stop.wait(0.001):
                     return
 

@@ -24,10 +24,8 @@ from __future__ import annotations
 
 import ctypes
 import faulthandler
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import wraps
-from typing import Any, TypeVar
 
 LIMIT = 20.0
 """Seconds for one call. They take milliseconds."""
@@ -35,7 +33,6 @@ _CLOCK_MONOTONIC = 1
 _SIGEV_THREAD = 2
 _STDERR = 2
 _exit_code: int | None = None
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 class _Event(ctypes.Structure):
@@ -57,7 +54,8 @@ def end_with(exit_code: int) -> None:
 def bounded() -> Iterator[None]:
     """End the process if the block takes longer than ``LIMIT``, after the stacks of its threads are on stderr.
 
-    No effect before :func:`end_with`. A thread of the C library does it, without Python.
+    Also a decorator, as ``bounded()``. No effect before :func:`end_with`. A thread of the C library does it,
+    without Python.
     """
     if _exit_code is None:
         yield
@@ -77,14 +75,3 @@ def bounded() -> Iterator[None]:
         faulthandler.cancel_dump_traceback_later()
         if running:
             libc.timer_delete(timer)
-
-
-def bounding(function: F) -> F:
-    """The function with each call :func:`bounded`."""
-
-    @wraps(function)
-    def call(*arguments: Any, **named: Any) -> Any:
-        with bounded():
-            return function(*arguments, **named)
-
-    return call  # type: ignore[return-value]

@@ -28,7 +28,7 @@ from rclpy.parameter import Parameter
 
 from edgecam_ros import parameters
 from edgecam_ros.diagnostics import ERROR, STALE, WARN, DiagnosticsPublisher, Status
-from edgecam_ros.ending import bounded, bounding
+from edgecam_ros.ending import bounded
 from edgecam_ros.local_topics import LocalTopics
 from edgecam_ros.supervision import SupervisedNode
 from edgecam_ros.trace_topic import TracePublisher
@@ -55,10 +55,10 @@ class EdgecamNode(SupervisedNode, LifecycleNode, Generic[S]):  # type: ignore[mi
         UnknownSetting: a given parameter is not declared.
     """
 
-    destroy_publisher = bounding(LifecycleNode.destroy_publisher)
-    destroy_subscription = bounding(LifecycleNode.destroy_subscription)
-    destroy_service = bounding(LifecycleNode.destroy_service)
-    destroy_client = bounding(LifecycleNode.destroy_client)
+    destroy_publisher = bounded()(LifecycleNode.destroy_publisher)
+    destroy_subscription = bounded()(LifecycleNode.destroy_subscription)
+    destroy_service = bounded()(LifecycleNode.destroy_service)
+    destroy_client = bounded()(LifecycleNode.destroy_client)
 
     settings_type: type[S]
     open_prefixes: tuple[str, ...] = ()

@@ -77,7 +77,7 @@ class RtspServer:
         with self._lock:
             self._source, self._waiting = source, True
         media.connect("unprepared", self._forget, source)
-        self._on_join()
+        self._on_join()  # the description of the stream needs one, before the client plays
 
     def _forget(self, _media: Any, source: Any) -> None:
         with self._lock:
