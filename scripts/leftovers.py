@@ -6,7 +6,8 @@
 The exit code is the command's. REPORT gets one line for each thing left; it is empty if there is none. Processes of
 other people do not count: this one adopts every orphan of the command (PR_SET_CHILD_SUBREAPER), so what is still its
 child afterwards came from it. Processes get GRACE seconds to end and are killed then. Files count in the checkout, and
-those of edgecam in the temporary folder, which the command has for itself; it is removed afterwards.
+those of edgecam in the temporary folder, which the command has for itself; it is removed afterwards. Shared memory and
+files in the checkout may be of another program that runs beside this one: what goes away within GRACE does not count.
 """
 
 from __future__ import annotations
@@ -20,15 +21,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 
-SHARED_MEMORY = Path("/dev/shm")
+SHARED_MEMORY = Path(os.environ.get("LEFTOVERS_SHARED_MEMORY", "/dev/shm"))
 ELSEWHERE = ("fastdds_", "fastrtps_", "sem.fastdds_", "sem.fastrtps_", "lttng-ust-wait")
 GRACE = float(os.environ.get("LEFTOVERS_GRACE", "10"))
 _PR_SET_CHILD_SUBREAPER = 36
+T = TypeVar("T", str, Path)
 
 
 def main() -> int:
@@ -44,8 +47,9 @@ def main() -> int:
     os.environ |= {"TMPDIR": str(temporary), "PYTEST_DEBUG_TEMPROOT": str(temporary.parent)}
     code = run(command)
     # Processes first: their resources are in use until they have ended.
-    left = [*processes(), *(f"shared memory {path}" for path in sorted(unused(shared_memory() - segments)))]
-    left += [f"file {name}" for name in sorted(changed_files() - files)]
+    left = processes()
+    left += [f"shared memory {path}" for path in lasting(lambda: unused(shared_memory() - segments))]
+    left += [f"file {name}" for name in lasting(lambda: changed_files() - files)]
     left += [f"file {path}" for path in sorted(temporary.glob("edgecam-*"))]
     shutil.rmtree(temporary, ignore_errors=True)
     Path(report).write_text("".join(f"{line}\n" for line in left))
@@ -101,6 +105,16 @@ def described(process: psutil.Process) -> Iterator[str]:
                 yield f"port {connection.laddr.port} of process {process.pid}"
     except psutil.Error:
         return
+
+
+def lasting(look: Callable[[], set[T]]) -> list[T]:
+    """What this call returns for GRACE seconds, sorted; returns early if nothing does."""
+    deadline = time.monotonic() + GRACE
+    found = look()
+    while found and time.monotonic() < deadline:
+        time.sleep(0.2)
+        found &= look()
+    return sorted(found)
 
 
 def shared_memory() -> set[Path]:

@@ -224,7 +224,7 @@ def test_leaves_a_process():
     while not Path("ignored").exists():
         time.sleep(0.05)
 def test_leaves_shared_memory():
-    Path("/dev/shm/edgecam-left-{pid}").write_bytes(b"x")
+    Path(os.environ["LEFTOVERS_SHARED_MEMORY"], "left").write_bytes(b"x")
 def test_leaves_a_file():
     Path("left.txt").touch()
 def test_leaves_a_temporary_folder(tmp_path):
@@ -235,17 +235,21 @@ def test_leaves_a_temporary_folder(tmp_path):
 
 
 def test_leftovers_fail_a_part_and_its_processes_are_ended(
-    project: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    project: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    (project / "node_test.py").write_text(LEAVING.replace("{pid}", str(os.getpid())))
+    (project / "node_test.py").write_text(LEAVING)
     (project / ".gitignore").write_text("ignored\n__pycache__\ncache\n*.xml\n*.left\n")
     subprocess.run("git init -q && git add -A", shell=True, cwd=project, check=True)
     monkeypatch.setenv("LEFTOVERS_GRACE", "0.5")
+    # Not /dev/shm: this file would fail the part that ends just then.
+    monkeypatch.setenv("LEFTOVERS_SHARED_MEMORY", str(tmp_path_factory.mktemp("memory")))
     someone_else = subprocess.Popen(["sleep", "600"], start_new_session=True)
     try:
         code, lines = run(monkeypatch, capfd, "node unit")
     finally:
-        Path(f"/dev/shm/edgecam-left-{os.getpid()}").unlink()
         someone_else.kill()
         someone_else.wait()
     left = [line.removeprefix("  node: left behind: ") for line in lines if "left behind" in line]
@@ -261,6 +265,18 @@ def test_leftovers_fail_a_part_and_its_processes_are_ended(
     assert sum("left behind" in line for line in lines) == 5, "what unit found beside node counts once"
     pid = next(int(line.split()[1].rstrip(":")) for line in left if line.startswith("process"))
     assert not Path(f"/proc/{pid}").exists()
+
+
+def test_shared_memory_of_another_program_that_goes_away_is_not_left_behind(tmp_path: Path) -> None:
+    leftovers = [sys.executable, ROOT / "scripts" / "leftovers.py", tmp_path / "left"]
+    memory = tmp_path / "memory"
+    memory.mkdir()
+    environment = {**os.environ, "LEFTOVERS_GRACE": "600", "LEFTOVERS_SHARED_MEMORY": str(memory)}
+    watched = subprocess.Popen([*leftovers, "sh", "-c", "touch memory/other began"], cwd=tmp_path, env=environment)
+    wait_until((tmp_path / "began").exists, 60)
+    (memory / "other").unlink()
+    assert watched.wait(300) == 0
+    assert (tmp_path / "left").read_text() == ""
 
 
 def test_memory_of_a_killed_node_is_freed_before_the_first_part(
