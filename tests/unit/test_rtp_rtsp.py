@@ -5,8 +5,10 @@ from __future__ import annotations
 import gc
 import os
 import socket
+import threading
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -26,22 +28,49 @@ except (MissingDependency, ImportError):
     pytest.skip("GStreamer's RTSP server library is not installed", allow_module_level=True)
 
 
+def gstreamer_client(port: int, codec: str, transport: str, folder: Path) -> AbstractContextManager[object]:
+    """Runs rtspsrc, which writes every frame as a PNG file."""
+    text = (
+        f"rtspsrc location=rtsp://127.0.0.1:{port}/camera protocols={transport} latency=50 ! rtp{codec}depay ! "
+        f"{codec}parse ! avdec_{codec} ! videoconvert ! pngenc ! multifilesink location={folder}/%03d.png"
+    )
+    return program("gst-launch-1.0", "-q", *text.split())
+
+
 @pytest.mark.parametrize("codec", ["h265", "h264"])
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 def test_gstreamer_clients_watch(codec: str, transport: str, tmp_path: Path) -> None:
     port = free_tcp_port()
-    out = tmp_path / "%03d.png"
-    text = (
-        f"rtspsrc location=rtsp://127.0.0.1:{port}/camera protocols={transport} latency=50 ! rtp{codec}depay ! "
-        f"{codec}parse ! avdec_{codec} ! videoconvert ! pngenc ! multifilesink location={out}"
-    )
     with sending(free_udp_port(), codec=codec, rtsp_port=port, keyframe_interval=3000) as feed:
-        with program("gst-launch-1.0", "-q", *text.split()):
+        with gstreamer_client(port, codec, transport, tmp_path):
             wait_until(lambda: len(list(tmp_path.glob("*.png"))) >= 15, what="frames of rtspsrc")
             assert feed.sender.stats().rtsp_clients == 1
         wait_until(lambda: feed.sender.stats().rtsp_clients == 0, 120, what="the client to be gone")
     numbers = [index_of(cv2.imread(str(path))) for path in sorted(tmp_path.glob("*.png"))[:14]]
     assert np.diff(numbers).min() >= 1
+
+
+def test_frames_coded_while_the_pipeline_starts_do_not_delay_the_stream(tmp_path: Path) -> None:
+    port, held = free_tcp_port(), threading.Event()
+
+    def hold(_bus: Any, _message: Any) -> None:
+        """Wait for frames in the state change, after the elements have received the clock."""
+        before = feed.sender.stats().frames_sent
+        wait_until(lambda: feed.sender.stats().frames_sent > before + 3, what="frames during the state change")
+        held.set()
+
+    def configure(_factory: Any, media: Any) -> None:
+        bus = media.get_element().get_parent().get_bus()
+        bus.enable_sync_message_emission()
+        bus.connect("sync-message::new-clock", hold)
+
+    with sending(free_udp_port(), rtsp_port=port, keyframe_interval=3000) as feed:
+        assert feed.sender._rtsp is not None
+        factory = feed.sender._rtsp._server.get_mount_points().match("/camera")[0]
+        factory.connect("media-configure", configure)
+        with gstreamer_client(port, "h265", "tcp", tmp_path):
+            wait_until(lambda: list(tmp_path.glob("*.png")), what="a frame of rtspsrc")
+    assert held.is_set()
 
 
 SIZE = 320 * 240 * 3

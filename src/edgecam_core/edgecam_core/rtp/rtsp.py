@@ -76,6 +76,8 @@ class RtspServer:
         source = media.get_element().get_by_name_recurse_up("src")
         with self._lock:
             self._source, self._waiting = source, True
+        # appsrc stamps by the base time, which a pipeline otherwise sets only after the clock: keep it 0.
+        media.get_element().get_parent().set_start_time(gst.load().CLOCK_TIME_NONE)
         media.connect("unprepared", self._forget, source)
         self._on_join()  # the description of the stream needs one, before the client plays
 
