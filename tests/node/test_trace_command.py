@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 
 import forked
+from camera_process import camera_nodes
 from ros_peer import Peer
 from sensor_msgs.msg import Image
 from waiting import wait_until
 
-from benchmarks.support import environment, process
-
 COMMAND = [sys.executable, "-m", "edgecam_core.cli.main", "trace"]
-CAMERA = [sys.executable, "-m", "edgecam_camera.node", "--ros-args", "-p", "source:=test://smpte"]
 
 
 def test_the_stages_of_a_camera_and_its_frames_end_up_in_both_files(peer: Peer, tmp_path: Path) -> None:
-    images = peer.collect(Image, "image_raw", 5)  # a camera without subscribers converts nothing
-    domain = {"ROS_DOMAIN_ID": str(peer.node.context.get_domain_id())}
-    with process(CAMERA, environment() | domain):
+    images = peer.collect(Image, "/camera/image_raw", 5)  # a camera without subscribers converts nothing
+    with camera_nodes() as start:
+        start(source="test://smpte")
         wait_until(lambda: images, what="an image")
         words = [*COMMAND, "--seconds", "2", "--json", str(tmp_path / "t.json"), "--svg", str(tmp_path / "t.svg")]
         for _ in range(5):  # one call waits ten seconds, which a busy machine may exceed
-            done = forked.run(words, capture_output=True, text=True, timeout=120, env=os.environ | domain)
+            done = forked.run(words, capture_output=True, text=True, timeout=120)
             if done.returncode == 0:
                 break
     assert done.returncode == 0, done.stderr

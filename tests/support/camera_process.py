@@ -39,6 +39,7 @@ def camera_nodes() -> Iterator[Start]:
         yield begin
     finally:
         results = [_end(process) for process in running if process.returncode is None]
+        print(*(errors for _, errors in results))  # shown if the block failed
     for code, errors in results:
         assert "Traceback" not in errors, errors
         assert code == 0, errors
