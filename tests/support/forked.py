@@ -160,6 +160,7 @@ def become(request: dict[str, Any], streams: list[int]) -> NoReturn:
     os.environ.clear()
     os.environ.update(request["environment"])
     first, *arguments = request["words"]
+    sys.orig_argv = [sys.executable, first, *arguments]
     sys.path[0] = request["cwd"]
     if first == "-m":
         sys.argv = arguments

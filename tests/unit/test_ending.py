@@ -19,24 +19,24 @@ def destroy():
     ctypes.PyDLL(None).pause()  # with Python's lock held, as in rclpy
 
 ending.LIMIT = 0.5
-ending.end_with(int(sys.argv[1]))
+if len(sys.argv) > 1:
+    ending.end_with(int(sys.argv[1]))
 ending.bounded()(destroy)()
 """
 
 
-@pytest.mark.parametrize("exit_code", [0, 2])
-def test_a_call_that_does_not_return_ends_the_process_with_its_exit_code_and_stacks(exit_code: int) -> None:
-    done = ended(HANGS, exit_code)
+@pytest.mark.parametrize(("given", "exit_code"), [((), 1), ((0,), 0), ((2,), 2)])
+def test_a_call_that_does_not_return_ends_the_process_with_its_exit_code_and_stacks(
+    given: tuple[int, ...], exit_code: int
+) -> None:
+    done = ended(HANGS, *given)
     assert done.returncode == exit_code
     assert done.stderr.startswith("Timeout (0:00:00.500000)!")
     assert "in destroy" in done.stderr
 
 
 RETURNS = """
-ending.LIMIT = 0.2  # and the process ends a second later: each sleep is longer
-with ending.bounded():  # not yet ending
-    time.sleep(1.5)
-ending.end_with(3)
+ending.LIMIT = 0.2  # and the process would end a second later: the sleep is longer
 with ending.bounded():
     pass
 time.sleep(1.5)
@@ -44,6 +44,6 @@ sys.exit(7)
 """
 
 
-def test_a_process_that_is_not_ending_and_a_call_that_returns_are_left_alone() -> None:
+def test_a_call_that_returns_is_left_alone() -> None:
     done = ended(RETURNS)
     assert (done.returncode, done.stderr) == (7, "")

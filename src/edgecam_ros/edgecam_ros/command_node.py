@@ -25,7 +25,7 @@ from typing import Any
 from edgecam_core.cli.main import ending_signals
 from edgecam_core.errors import MissingDependency
 
-from edgecam_ros.ending import bounded, end_with
+from edgecam_ros.ending import bounded
 from edgecam_ros.message_support import skip_generator
 
 
@@ -57,7 +57,6 @@ def command_node(name: str) -> Iterator[Any]:
     try:
         yield node
     finally:
-        end_with(1)
         with bounded():
             node.destroy_node()
             rclpy.try_shutdown()

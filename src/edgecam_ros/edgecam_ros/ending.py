@@ -17,7 +17,7 @@
 When nodes end at the same time, Fast DDS (up to 3.2 at least, issue 6502) can deadlock: its receiving thread removes a
 writer with the discovery's mutex locked and waits for the event thread, which waits for that mutex. Every later call
 that removes an entity waits for ever, and rclpy makes these calls with Python's lock held, so that neither a thread nor
-a signal handler of Python could end the process.
+a signal handler of Python could end the process. For a node that goes on running, see :mod:`edgecam_ros.deadlock`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LIMIT = 20.0
 _CLOCK_MONOTONIC = 1
 _SIGEV_THREAD = 2
 _STDERR = 2
-_exit_code: int | None = None
+_exit_code = 1
 
 
 class _Event(ctypes.Structure):
@@ -45,7 +45,7 @@ class _Event(ctypes.Structure):
 
 
 def end_with(exit_code: int) -> None:
-    """From now on, a bounded call that does not return ends the process with this exit code."""
+    """From now on, a bounded call that does not return ends the process with this exit code; 1 before."""
     global _exit_code
     _exit_code = exit_code
 
@@ -54,12 +54,8 @@ def end_with(exit_code: int) -> None:
 def bounded() -> Iterator[None]:
     """End the process if the block takes longer than ``LIMIT``, after the stacks of its threads are on stderr.
 
-    Also a decorator, as ``bounded()``. No effect before :func:`end_with`. A thread of the C library does it,
-    without Python.
+    Also a decorator, as ``bounded()``. A thread of the C library does it, without Python.
     """
-    if _exit_code is None:
-        yield
-        return
     libc = ctypes.CDLL(None)
     event = _Event(value=_exit_code, notify=_SIGEV_THREAD, function=ctypes.cast(libc._exit, ctypes.c_void_p))
     timer = ctypes.c_void_p()

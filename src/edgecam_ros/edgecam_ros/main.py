@@ -30,6 +30,7 @@ from edgecam_core.stdout import flush_stdout
 from rclpy.executors import ExternalShutdownException
 from rclpy.signals import SignalHandlerOptions
 
+from edgecam_ros.deadlock import EventThreads, restart
 from edgecam_ros.ending import bounded, end_with
 from edgecam_ros.executor import make_executor
 from edgecam_ros.faults import place
@@ -93,9 +94,12 @@ def _run(node_types: Sequence[Callable[[], EdgecamNode]], stopping: list[int]) -
                 break
             nodes.append(node_type())
             executor.add_node(nodes[-1])
+        event_threads = EventThreads()
         while rclpy.ok() and not stopping and not any(node.ended.is_set() for node in nodes):
             # The executor waits in C++; Python handles a signal only after it returns.
             _spin(executor, nodes)
+            if event_threads.deadlocked():
+                restart()
     except ExternalShutdownException:
         pass
     except Exception as error:
