@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import rclpy
+from edgecam_ros.ending import bounded
 from lifecycle_msgs.srv import GetState
 from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.context import Context
@@ -55,4 +56,5 @@ class Observer(Peer):
 
     def close(self) -> None:
         super().close()
-        rclpy.shutdown(context=self._context)
+        with bounded():
+            rclpy.shutdown(context=self._context)

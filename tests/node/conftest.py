@@ -20,16 +20,12 @@ apply_profile(os.environ)
 import rclpy  # noqa: E402 - after the environment
 from browser import browser, page, tab  # noqa: E402, F401
 from edgecam_ros.ending import bounded  # noqa: E402
-from rclpy.node import Node  # noqa: E402
 from ros_peer import Peer  # noqa: E402
 from underlay_only import ignored  # noqa: E402
 from viewer_process import ViewerProcess  # noqa: E402
 from viewer_scene import ViewerScene  # noqa: E402
 
 collect_ignore_glob = ignored()
-# A deadlock of Fast DDS ends this process, and pytest-xdist starts another one.
-for name in ("destroy_node", "destroy_publisher", "destroy_subscription", "destroy_service", "destroy_client"):
-    setattr(Node, name, bounded()(getattr(Node, name)))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -74,13 +74,14 @@ def test_an_orphaned_segment_is_distinguished_from_one_in_use(tmp_path: Path) ->
         fcntl.flock(port, fcntl.LOCK_SH)
         assert (
             shared_memory.free(tmp_path)
-            == f"freed 1 Fast DDS segments and ports of killed processes, 5 MiB of {tmp_path}"
+            == f"{tmp_path}: freed 5 MiB in Fast DDS segments and ports of killed processes (1)"
         )
     assert {path.name for path in tmp_path.iterdir()} == {
         "fastdds_port7411", "fastdds_port7411_sl", "sem.fastdds_port7411_mutex", "somebody_elses_el"
     }  # fmt: skip
     assert (
-        shared_memory.free(tmp_path) == f"freed 1 Fast DDS segments and ports of killed processes, 2 MiB of {tmp_path}"
+        shared_memory.free(tmp_path)
+        == f"{tmp_path}: freed 2 MiB in Fast DDS segments and ports of killed processes (1)"
     )
     assert [path.name for path in tmp_path.iterdir()] == ["somebody_elses_el"]
     assert shared_memory.free(tmp_path) == ""

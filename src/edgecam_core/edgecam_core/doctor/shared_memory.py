@@ -51,7 +51,7 @@ def check() -> Iterator[Finding]:
         yield ok("stale-shared-memory", f"{FOLDER} contains no Fast DDS segment of a killed process")
         return
     size = sum(one.size for one in found) / MIB
-    text = f"{len(found)} Fast DDS segments and ports of killed processes occupy {size:.0f} MiB of {FOLDER}"
+    text = f"{FOLDER}: {size:.0f} MiB in Fast DDS segments and ports of killed processes ({len(found)})"
     remedy = FREE if all(one.removable for one in found) else f"sudo -E env PYTHONPATH=$PYTHONPATH {FREE}"
     yield warning("stale-shared-memory", text, f"{remedy}  # removes only files that no process has locked")
 
@@ -82,7 +82,7 @@ def free(folder: Path = FOLDER) -> str:
                 with suppress(FileNotFoundError):
                     path.unlink()
             count, size = count + 1, size + one.size
-    what = f"freed {count} Fast DDS segments and ports of killed processes, {size / MIB:.0f} MiB of {folder}"
+    what = f"{folder}: freed {size / MIB:.0f} MiB in Fast DDS segments and ports of killed processes ({count})"
     return what if count else ""
 
 
