@@ -7,7 +7,7 @@ from pathlib import Path
 from edgecam_core.media import gst
 from waiting import DISCOVERY
 
-_MUXERS = {".mp4": "mp4mux", ".mkv": "matroskamux", ".avi": "avimux"}
+_MUXERS = {".mp4": "mp4mux", ".mov": "qtmux", ".mkv": "matroskamux", ".avi": "avimux"}
 _ENCODERS = {
     "h265": "x265enc speed-preset=ultrafast tune=zerolatency key-int-max=10 option-string=open-gop=0 ! h265parse",
     "h264": "x264enc speed-preset=ultrafast tune=zerolatency key-int-max=10 ! h264parse",
@@ -23,7 +23,7 @@ def make_clip(
     size: tuple[int, int] = (160, 120),
     pattern: str = "ball",
 ) -> Path:
-    """``frames`` frames of a videotestsrc pattern; the suffix selects the container (.mp4, .mkv, .avi)."""
+    """``frames`` frames of a videotestsrc pattern; the suffix selects the container (.mp4, .mov, .mkv, .avi)."""
     text = (
         f"videotestsrc num-buffers={frames} pattern={pattern} "
         f"! video/x-raw,format=I420,width={size[0]},height={size[1]},framerate={rate}/1 "

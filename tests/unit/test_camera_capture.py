@@ -28,15 +28,19 @@ class Consumer:
         self.stamps: list[int] = []
         self.arrived: list[int] = []
         self.events: list[tuple[bool, str]] = []
-        self.last = np.empty(0)
+        self.images: list[np.ndarray] = []
         self.gate = threading.Event()
         self.gate.set()
 
     def __call__(self, frame: CapturedFrame) -> None:
         self.gate.wait(LONG)
-        self.last = frame.frame(self.encoding).array().copy()
+        self.images.append(frame.frame(self.encoding).array().copy())
         self.arrived.append(time.time_ns())
         self.stamps.append(frame.stamp_ns)
+
+    @property
+    def last(self) -> np.ndarray:
+        return self.images[-1]
 
     def event(self, problem: bool, text: str) -> None:
         self.events.append((problem, text))
@@ -147,15 +151,19 @@ def test_the_images_of_a_folder_are_sorted_by_number(tmp_path: Path) -> None:
 def test_a_file_is_scaled_turned_cropped_and_thinned(
     camera: Callable[..., Camera], consumer: Consumer, clip: Path
 ) -> None:
-    camera(
-        source=f"file://{clip}", loop=True, flip_method="clockwise", image_width=60, image_height=80, crop_left=10,
+    source = f"file://{clip}"
+    one = camera(source=source, realtime=False)
+    until(lambda: one.status().state == "ended", "the end")
+    turned = [cv2.resize(np.rot90(image, -1), (60, 80))[:, 10:].astype(int) for image in consumer.images]
+    consumer.images.clear()
+    two = camera(
+        source=source, realtime=False, flip_method="clockwise", image_width=60, image_height=80, crop_left=10,
         framerate=5.0,
     )  # fmt: skip
-    consumer.wait(4)
-    assert consumer.last.shape == (80, 50, 3)
-    steps = np.diff(consumer.stamps) / 200e6  # 5 Hz; a busy machine may drop some
-    assert np.abs(steps - steps.round()).max() < 0.05
-    assert steps.round().min() == 1
+    until(lambda: two.status().state == "ended", "the end")
+    assert {image.shape for image in consumer.images} == {(80, 50, 3)}
+    nearest = [int(np.argmin([np.abs(image - other).mean() for other in turned])) for image in consumer.images]
+    assert nearest == [0, 5, 10, 15]  # 5 of 25 Hz
 
 
 TURNS: dict[str, Callable[[np.ndarray], np.ndarray]] = {

@@ -79,6 +79,8 @@ class Session:
         self._arrivals = arrivals
         self._frames = 0  # since the start or the last round
         self._pts = 0
+        self._restart: threading.Thread | None = None
+        self._repeats = True
         self._orientation: str | None = None
         self._error, self._error_at = "", 0.0
 
@@ -96,18 +98,22 @@ class Session:
                 self.pipeline.on_running_time("tap" if self.gate else "sink", self._line.arrived)
             if self.gate:
                 self.gate.attach(self.pipeline)
-            segments = self._plan.loops and self._settings().loop and self._start_looping()
+            if self._plan.loops and self._settings().loop:
+                self._start_looping()
             self.pipeline.start(timeout=0.0)
             if self._plan.folder:
                 feeder = FolderFeeder(self.pipeline, Path(self._plan.folder), self._settings(), self._counters)
             if self._plan.feeder:
                 feeder = self._plan.feeder(self.pipeline, self._settings(), self._counters)
             self.feeder = feeder
-            self._pump(segments, feeder)
+            self._pump(feeder)
         except (PipelineError, SourceError) as error:
             raise SourceError(f"{error} ({hint})" if hint else str(error)) from error
         finally:
             self.feeder = None
+            while self._restart and self._restart.is_alive():
+                if sample := self.pipeline.pull(_POLL):
+                    sample.close()
             self.pipeline.stop()
             self._arrivals.restarted()
             if feeder:
@@ -120,15 +126,19 @@ class Session:
             self._orientation = next(flip for flip, name in VIDEO_DIRECTIONS.items() if name == tagged)
         return self._orientation
 
-    def _start_looping(self) -> bool:
-        """Play as a segment that can be repeated without a gap; False if the container cannot seek."""
+    def _start_looping(self) -> None:
+        """Play as a segment that can be repeated without a gap, if the container can seek."""
         end = time.monotonic() + _FIRST_FRAME
         while not self.pipeline.preroll(_POLL):
             if self._wake.is_set() or time.monotonic() > end:
-                return False
-        return self.pipeline.seek_to_start(flush=True, segment=True)
+                return
+        self.pipeline.seek_to_start(flush=True, segment=True)
 
-    def _pump(self, segments: bool, feeder: Feeder | None) -> None:
+    def _play_again(self) -> None:
+        """Seek, in a separate thread: the seek waits for the demuxer, which may wait until frames are taken."""
+        self._repeats = self.pipeline.seek_to_start(flush=False, segment=True)
+
+    def _pump(self, feeder: Feeder | None) -> None:
         last, skipped = time.monotonic(), 0
         while not self._wake.is_set():
             sample = self.pipeline.pull(_POLL)
@@ -141,7 +151,7 @@ class Session:
             if self.take_coded:
                 self._drain(self.take_coded)
             for message in self.pipeline.messages():
-                self._on_message(message, now, segments)
+                self._on_message(message, now)
             if sample is None:
                 self._check(now, now - last, feeder)
 
@@ -164,11 +174,12 @@ class Session:
             with coded:
                 take_coded(coded)
 
-    def _on_message(self, message: gst.BusMessage, now: float, segments: bool) -> None:
+    def _on_message(self, message: gst.BusMessage, now: float) -> None:
         if message.kind == "error" and not self._error:
             self._error, self._error_at = self.pipeline.unnamed_format(message) or with_remedy(message), now
-        elif message.kind == "segment-done" and not self.pipeline.seek_to_start(flush=False, segment=segments):
-            raise SourceError("the file cannot be played from its start again")
+        elif message.kind == "segment-done":
+            self._restart = threading.Thread(target=self._play_again, name="camera-loop", daemon=True)
+            self._restart.start()
         elif message.kind == "eos":
             self._at_end()
             self._frames = 0
@@ -194,6 +205,8 @@ class Session:
         """Raise SourceError if a source that delivers no frames is lost."""
         if feeder and feeder.error:
             raise feeder.error
+        if not self._repeats:
+            raise SourceError("the file cannot be played from its start again")
         if self._error and (not self._frames or now - self._error_at > _ERROR_GRACE):
             raise SourceError(self._error)
         allowed = self._settings().stall_timeout

@@ -35,8 +35,8 @@ from edgecam_core.media.samples import MappedSample, buffer_of
 
 
 class Pipeline:
-    """A pipeline from launch text. Not thread-safe, except that ``pull``, ``push`` and ``messages`` may each be called
-    from a separate thread.
+    """A pipeline from launch text. Not thread-safe, except that ``pull``, ``push``, ``messages`` and ``seek_to_start``
+    may each be called from a separate thread.
 
     Raises:
         MissingDependency: an element is not installed; the message names the apt package.
