@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import forked
 import pytest
 import yaml
 from edgecam_core.files import descriptor_path, in_memory
@@ -81,3 +82,32 @@ def test_an_event_thread_that_works_has_not_deadlocked(peer: Peer, monkeypatch: 
     deadline = time.monotonic() + 40 * deadlock.INTERVAL
     while time.monotonic() < deadline:
         assert not watched.deadlocked()
+
+
+ENDING = """
+import ctypes, sys
+from edgecam_camera.node import CameraNode
+from edgecam_ros import ending, main
+class Deadlocked:
+    def __init__(self):
+        self.executor = make_executor()
+    def __getattr__(self, name):
+        if name == sys.argv[1]:
+            ctypes.PyDLL(None).pause()  # with Python's lock held
+        return getattr(self.executor, name)
+make_executor = main.make_executor
+main.make_executor, ending.LIMIT = Deadlocked, 0.5
+sys.exit(main.run(CameraNode))
+"""
+
+
+@pytest.mark.parametrize("step", ["remove_node", "shutdown"])
+def test_a_node_ends_although_its_executor_cannot_let_go_of_its_readers(step: str) -> None:
+    command = [sys.executable, "-c", ENDING, step, "--ros-args", "-p", "source:=test://red"]
+    with forked.Popen(command, stderr=subprocess.PIPE, text=True) as camera:
+        assert camera.stderr is not None
+        line = camera.stderr.readline()
+        assert "delivers" in line, line + camera.stderr.read()
+        camera.send_signal(signal.SIGINT)
+        said = camera.stderr.read()
+        assert (camera.wait(120), said.count("Timeout (0:00:00.500000)!")) == (0, 1), said

@@ -115,8 +115,10 @@ def _run(node_types: Sequence[Callable[[], EdgecamNode]], stopping: list[int]) -
         end_with(code or _exit_code(nodes, stopping))
         for node in reversed(nodes):
             node.trigger_shutdown()
-            executor.remove_node(node)
-        executor.shutdown()
+            with bounded():  # it takes the executor's listeners from the readers
+                executor.remove_node(node)
+        with bounded():
+            executor.shutdown()
         for node in nodes:
             node.supervised(node.destroy_node)()
     for node in nodes:
