@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from edgecam_ros.ending import bounded
+from edgecam_ros.ending import bound_calls
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -16,9 +16,9 @@ from rclpy.timer import Timer
 from waiting import DISCOVERY, wait_until
 
 AGAIN = 4.0  # seconds; longer than any request takes
-# A deadlock of Fast DDS ends this process, which it would block for ever; pytest-xdist starts another one.
-for name in ("destroy_node", "destroy_publisher", "destroy_subscription", "destroy_service", "destroy_client"):
-    setattr(Node, name, bounded()(getattr(Node, name)))
+bound_calls(
+    Node
+)  # a deadlock of Fast DDS ends this process, which it would block for ever; pytest-xdist starts another
 
 
 class Peer:

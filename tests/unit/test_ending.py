@@ -47,3 +47,24 @@ sys.exit(7)
 def test_a_call_that_returns_is_left_alone() -> None:
     done = ended(RETURNS)
     assert (done.returncode, done.stderr) == (7, "")
+
+
+NESTED = """
+@ending.bound_calls
+class Node:
+    def create_client(self):
+        self.create_service()
+        ctypes.PyDLL(None).pause()
+    def create_service(self): pass
+    create_publisher = create_subscription = destroy_node = create_service
+    destroy_publisher = destroy_subscription = destroy_service = destroy_client = create_service
+
+ending.LIMIT = 0.5
+Node().create_client()
+"""
+
+
+def test_a_call_of_a_node_is_bounded_also_after_a_call_within_it() -> None:
+    done = ended(NESTED)
+    assert done.returncode == 1
+    assert "in create_client" in done.stderr

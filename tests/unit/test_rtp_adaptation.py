@@ -222,7 +222,7 @@ def test_a_real_sender_follows_its_link_down_and_up_again(codec: str) -> None:
             wait_until(lambda: len(reader.seen) > shown + 30, timeout=120.0, what="frames on the slow link")
             assert sender.stats().estimated_bitrate > 0
             relay.conditions = Conditions(delay=0.02)
-            # How far it rises depends on the machine, whose own delays count as the link's; see the virtual clock above.
+            # How far it rises depends on the machine, whose own delays count as the link's: see the tests above.
             wait_until(lambda: sender.stats().target_bitrate > 1.5 * link, timeout=300.0, what="a higher rate again")
         finally:
             feed.close()

@@ -53,7 +53,8 @@ def command_node(name: str) -> Iterator[Any]:
     see_all()
     skip_generator()
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-    node = rclpy.create_node(name, start_parameter_services=False)
+    with bounded():
+        node = rclpy.create_node(name, start_parameter_services=False)
     try:
         yield node
     finally:

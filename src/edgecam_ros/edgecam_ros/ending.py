@@ -16,8 +16,9 @@
 
 When nodes end at the same time, Fast DDS (up to 3.2 at least, issue 6502) can deadlock: its receiving thread removes a
 writer with the discovery's mutex locked and waits for the event thread, which waits for that mutex. Every later call
-that removes an entity waits for ever, and rclpy makes these calls with Python's lock held, so that neither a thread nor
-a signal handler of Python could end the process. For a node that goes on running, see :mod:`edgecam_ros.deadlock`.
+that creates or removes an entity waits for ever, and rclpy makes these calls with Python's lock held, so that neither a
+thread nor a signal handler of Python could end the process. For a node that goes on running, see
+:mod:`edgecam_ros.deadlock`.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ import ctypes
 import faulthandler
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TypeVar
 
 LIMIT = 20.0
 """Seconds for one call. They take milliseconds."""
@@ -33,6 +36,10 @@ _CLOCK_MONOTONIC = 1
 _SIGEV_THREAD = 2
 _STDERR = 2
 _exit_code = 1
+_bounded = ContextVar("_bounded", default=False)
+_ENTITIES = ("publisher", "subscription", "service", "client")
+_CALLS = ("__init__", "destroy_node", *(f"{verb}_{what}" for verb in ("create", "destroy") for what in _ENTITIES))
+T = TypeVar("T", bound=type)
 
 
 class _Event(ctypes.Structure):
@@ -54,8 +61,11 @@ def end_with(exit_code: int) -> None:
 def bounded() -> Iterator[None]:
     """End the process if the block takes longer than ``LIMIT``, after the stacks of its threads are on stderr.
 
-    Also a decorator, as ``bounded()``. A thread of the C library does it, without Python.
+    Also a decorator, as ``bounded()``. A thread of the C library does it, without Python. The outermost block counts.
     """
+    if _bounded.get():
+        yield
+        return
     libc = ctypes.CDLL(None)
     event = _Event(value=_exit_code, notify=_SIGEV_THREAD, function=ctypes.cast(libc._exit, ctypes.c_void_p))
     timer = ctypes.c_void_p()
@@ -65,9 +75,18 @@ def bounded() -> Iterator[None]:
     running = libc.timer_create(_CLOCK_MONOTONIC, ctypes.byref(event), ctypes.byref(timer)) == 0
     if running:
         libc.timer_settime(timer, 0, times, None)
+    token = _bounded.set(True)
     try:
         yield
     finally:
+        _bounded.reset(token)
         faulthandler.cancel_dump_traceback_later()
         if running:
             libc.timer_delete(timer)
+
+
+def bound_calls(node_type: T) -> T:
+    """A decorator of a node's class: bound the calls that create or remove the node or one of its entities."""
+    for name in _CALLS:
+        setattr(node_type, name, bounded()(getattr(node_type, name)))
+    return node_type

@@ -28,7 +28,7 @@ from rclpy.parameter import Parameter
 
 from edgecam_ros import parameters
 from edgecam_ros.diagnostics import ERROR, STALE, WARN, DiagnosticsPublisher, Status
-from edgecam_ros.ending import bounded
+from edgecam_ros.ending import bound_calls
 from edgecam_ros.local_topics import LocalTopics
 from edgecam_ros.supervision import SupervisedNode
 from edgecam_ros.trace_topic import TracePublisher
@@ -39,6 +39,7 @@ _RETRY_SECONDS = 2.0
 _AUTOSTART_TEXT = "Configure and activate the node automatically; false: leave this to a lifecycle manager."
 
 
+@bound_calls
 class EdgecamNode(SupervisedNode, LifecycleNode, Generic[S]):  # type: ignore[misc]  # rclpy types each argument
     """Subclasses set ``settings_type`` and override ``open``, ``start``, ``stop``, ``close``, ``apply``, ``report``.
 
@@ -54,11 +55,6 @@ class EdgecamNode(SupervisedNode, LifecycleNode, Generic[S]):  # type: ignore[mi
         SettingError: a parameter has an invalid value; only the bare node has been created.
         UnknownSetting: a given parameter is not declared.
     """
-
-    destroy_publisher = bounded()(LifecycleNode.destroy_publisher)
-    destroy_subscription = bounded()(LifecycleNode.destroy_subscription)
-    destroy_service = bounded()(LifecycleNode.destroy_service)
-    destroy_client = bounded()(LifecycleNode.destroy_client)
 
     settings_type: type[S]
     open_prefixes: tuple[str, ...] = ()
@@ -131,8 +127,7 @@ class EdgecamNode(SupervisedNode, LifecycleNode, Generic[S]):  # type: ignore[mi
         while self._announced:
             local, name = self._announced.pop()
             local.withdraw(name)
-        with bounded():
-            super().destroy_node()
+        super().destroy_node()
 
     # For the owner.
 
