@@ -43,8 +43,8 @@ PERIOD = 0.02
 """Polling period of the graph in seconds; it has no change notification."""
 SIGNAL_SEEN_AFTER = 0.1
 """Longest delay of Ctrl-C while waiting for a message, in seconds."""
-DDS_ENDS_WITHIN = 20.0
-"""Seconds for the end of the node, which takes milliseconds."""
+DDS_RETURNS_WITHIN = 40.0
+"""Seconds for the creation and for the end of the node, which take milliseconds on a machine that is not busy."""
 
 DISCOVERY_TOPIC = "ros_discovery_info"
 """Every ROS context has one publisher of this topic, outside the ROS namespace."""
@@ -84,22 +84,32 @@ def command_node(args: argparse.Namespace, name: str | None = None) -> Iterator[
             signal.signal(number, on_signal)
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     try:
-        node = rclpy.create_node(
-            name or f"_ros2cli_{os.getpid()}",
-            start_parameter_services=False,
-            parameter_overrides=[Parameter("use_sim_time", value=bool(getattr(args, "use_sim_time", False)))],
-            automatically_declare_parameters_from_overrides=True,
-        )
+        with _bounded():
+            node = rclpy.create_node(
+                name or f"_ros2cli_{os.getpid()}",
+                start_parameter_services=False,
+                parameter_overrides=[Parameter("use_sim_time", value=bool(getattr(args, "use_sim_time", False)))],
+                automatically_declare_parameters_from_overrides=True,
+            )
         try:
             yield node
         finally:
-            # Fast DDS can deadlock while other nodes end (its issue 6502).
-            faulthandler.dump_traceback_later(DDS_ENDS_WITHIN, exit=True, file=2)
-            if node in _executors:
-                _executors.pop(node).shutdown(timeout_sec=0)
-            node.destroy_node()
+            with _bounded():
+                if node in _executors:
+                    _executors.pop(node).shutdown(timeout_sec=0)
+                node.destroy_node()
     finally:
-        rclpy.try_shutdown()
+        with _bounded():
+            rclpy.try_shutdown()
+
+
+@contextmanager
+def _bounded() -> Iterator[None]:
+    """End the process if the block takes too long: Fast DDS can deadlock while other nodes end (its issue 6502)."""
+    faulthandler.dump_traceback_later(DDS_RETURNS_WITHIN, exit=True, file=2)
+    try:
+        yield
+    finally:
         faulthandler.cancel_dump_traceback_later()
 
 
