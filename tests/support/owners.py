@@ -48,6 +48,7 @@ OWNERS = {
     "unit/test_ros2cli*": REPOSITORY,
     "unit/test_hard_runs*": REPOSITORY,
     "unit/test_run_parts*": REPOSITORY,
+    "unit/test_test_script*": REPOSITORY,
     "unit/test_setup*": REPOSITORY,
     "unit/*": "edgecam_core",
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ class HeldDemuxer:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._taken = 0
+        self._room = threading.Event()
         self.reached = threading.Event()
         self.got_room: list[bool] = []
         seek, pull = gst.Pipeline.seek_to_start, gst.Pipeline.pull
@@ -34,6 +34,8 @@ class HeldDemuxer:
         def count(pipeline: gst.Pipeline, timeout: float, sink: str = "sink") -> gst.MappedSample | None:
             sample = pull(pipeline, timeout, sink)
             self._taken += sample is not None
+            if self._taken >= 3:
+                self._room.set()
             return sample
 
         monkeypatch.setattr(gst.Pipeline, "seek_to_start", hold_and_seek)
@@ -45,10 +47,7 @@ class HeldDemuxer:
         def pass_on(_pad: Any, info: Any) -> Any:
             if info.get_event().type == g.EventType.SEGMENT_DONE:
                 self.reached.set()
-                end = time.monotonic() + LONG
-                while self._taken < 3 and time.monotonic() < end:
-                    time.sleep(0.005)
-                self.got_room.append(self._taken >= 3)
+                self.got_room.append(self._room.wait(LONG))
             return g.PadProbeReturn.OK
 
         def hold(element: Any) -> None:

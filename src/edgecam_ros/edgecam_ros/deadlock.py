@@ -31,7 +31,7 @@ from typing import NoReturn
 INTERVAL = 1.0
 """Seconds between two looks."""
 LOOKS = 20
-"""So many looks in turn find an event thread in the same wait for a mutex, which takes microseconds otherwise."""
+"""Looks in a row that find an event thread in the same wait for a mutex, which otherwise takes microseconds."""
 MESSAGE = "error: Fast DDS has deadlocked (its issue 6502); the node starts again"
 _TASKS = Path("/proc/self/task")
 _DESCRIPTORS = Path("/proc/self/fd")

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Ends a process whose DDS does not end.
+"""Ends a process in which a call of DDS does not return.
 
 When nodes end at the same time, Fast DDS (up to 3.2 at least, issue 6502) can deadlock: its receiving thread removes a
 writer with the discovery's mutex locked and waits for the event thread, which waits for that mutex. Every later call
