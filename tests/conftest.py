@@ -6,9 +6,11 @@ import contextlib
 import importlib.util
 import os
 import signal
+import subprocess
 import sys
 import types
 from pathlib import Path
+from typing import Any
 
 import pytest
 from edgecam_core.cache import cache_dir
@@ -55,6 +57,19 @@ def use_own_cache() -> None:
 
 if "PYTEST_XDIST_WORKER" not in os.environ:  # else inherited
     use_own_cache()
+
+
+_exit = subprocess.Popen.__exit__
+
+
+def _kill_and_exit(process: subprocess.Popen[Any], error_type: type[BaseException] | None, *rest: Any) -> None:
+    if error_type is not None:
+        process.kill()
+    _exit(process, error_type, *rest)
+
+
+# A test that fails while its program runs would wait for the end of that program for ever.
+subprocess.Popen.__exit__ = _kill_and_exit  # type: ignore[method-assign]
 
 
 def pytest_configure(config: pytest.Config) -> None:

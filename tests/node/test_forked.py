@@ -55,3 +55,11 @@ def test_a_module_runs_as_main_and_its_exception_is_printed() -> None:
     done = forked.run([sys.executable, "-m", "edgecam_core.doctor"], capture_output=True, text=True, timeout=120)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == "IndexError: list index out of range"
+
+
+@pytest.mark.parametrize("start", [subprocess.Popen, forked.Popen])
+def test_a_test_that_fails_does_not_wait_for_its_program(start: type[subprocess.Popen[bytes]]) -> None:
+    command = [sys.executable, "-c", "import time; time.sleep(1000)"]
+    with pytest.raises(ZeroDivisionError), start(command) as process:
+        raise ZeroDivisionError
+    assert process.returncode == -signal.SIGKILL
