@@ -74,17 +74,28 @@ class RtspServer:
 
     def _configure(self, _factory: Any, media: Any) -> None:
         source = media.get_element().get_by_name_recurse_up("src")
-        with self._lock:
-            self._source, self._waiting = source, True
+        self._begin(source)  # the description of the stream needs a keyframe, before the client plays
         # appsrc stamps by the base time, which a pipeline otherwise sets only after the clock: keep it 0.
         media.get_element().get_parent().set_start_time(gst.load().CLOCK_TIME_NONE)
+        media.connect("new-state", self._on_state, source)
         media.connect("unprepared", self._forget, source)
-        self._on_join()  # the description of the stream needs one, before the client plays
+
+    def _on_state(self, media: Any, state: int, source: Any) -> None:
+        """Feed the pipeline only while a client plays: one that paused does not get afterwards what it missed."""
+        if state == int(gst.load().State.PLAYING):
+            self._begin(source)
+        else:
+            self._forget(media, source)
 
     def _forget(self, _media: Any, source: Any) -> None:
         with self._lock:
             if self._source is source:  # not if the next client has come meanwhile
                 self._source = None
+
+    def _begin(self, source: Any) -> None:
+        with self._lock:
+            self._source, self._waiting = source, True
+        self._on_join()
 
     def push(self, nals: list[bytes], keyframe: bool) -> None:
         """Send one access unit to the clients, starting with a keyframe; a no-op without clients."""
