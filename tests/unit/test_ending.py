@@ -36,10 +36,10 @@ def test_a_call_that_does_not_return_ends_the_process_with_its_exit_code_and_sta
 
 
 RETURNS = """
-ending.LIMIT = 0.2  # and the process would end a second later: the sleep is longer
+ending.LIMIT = 3.0  # and the process would end a second later: the sleep is longer
 with ending.bounded():
     pass
-time.sleep(1.5)
+time.sleep(4.5)
 sys.exit(7)
 """
 
