@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from edgecam_core.recording import definitions
+from edgecam_core.recording.message import RecordingError
 from edgecam_core.recording.reader import open_recording
 from edgecam_core.types import Detections, Frame
 from edgecam_recorder.node import RecorderNode
@@ -90,6 +92,10 @@ def scene(peer: Peer) -> RecorderScene:
     return RecorderScene(peer)
 
 
+TYPES = {
+    "/camera/image_raw": Image, "/camera/camera_info": CameraInfo, "/camera/detections": Detection2DArray,
+    "/camera/label_info": LabelInfo, "/camera/image_raw/compressed": CompressedImage,
+}  # fmt: skip
 TOPICS = ["image_raw", "camera_info", "detections", "label_info", "image_raw/comp*"]
 
 
@@ -104,33 +110,35 @@ def node(scene: RecorderScene, tmp_path: Path, request: pytest.FixtureRequest) -
 
 def counts(path: Path) -> dict[str, int]:
     found: dict[str, int] = {}
-    for message in open_recording(path).messages():
-        found[message.topic.name] = found.get(message.topic.name, 0) + 1
+    with contextlib.closing(open_recording(path)) as recording:
+        for message in recording.messages():
+            found[message.topic.name] = found.get(message.topic.name, 0) + 1
     return found
 
 
-def all_topics_stored(node: RecorderNode) -> bool:
-    assert node._recorder is not None
-    return (
-        node._recorder.recording
-        and node._topics is not None
-        and not node._topics.missing
-        and node._recorder.messages > 40
-    )
+def all_topics_stored(path: Path | None) -> bool:
+    """Whether a recording that is being written has messages of every topic, more than 40 in all."""
+    if path is None or not path.exists():
+        return False
+    try:
+        stored = counts(path)
+    except RecordingError:  # its beginning is not written yet
+        return False
+    return set(stored) == set(TYPES) and sum(stored.values()) > 40
+
+
+def stored_by(node: RecorderNode) -> bool:
+    return node._recorder is not None and all_topics_stored(node._recorder.file)
 
 
 def test_rosbags_finds_topics_types_hashes_qos_stamps_and_bytes(scene: RecorderScene, node: RecorderNode) -> None:
-    scene.send_until(lambda: all_topics_stored(node), "messages of every topic")
+    scene.send_until(lambda: stored_by(node), "messages of every topic")
     path = Path(scene.record(False).message)
     with Reader(path) as reader:
         kinds = {one.topic: one for one in reader.connections}
         stored = [(one.topic, at, bytes(data)) for one, at, data in reader.messages()]
-    expected = {
-        "/camera/image_raw": Image, "/camera/camera_info": CameraInfo, "/camera/detections": Detection2DArray,
-        "/camera/label_info": LabelInfo, "/camera/image_raw/compressed": CompressedImage,
-    }  # fmt: skip
-    assert set(kinds) == set(expected)
-    for name, kind in expected.items():
+    assert set(kinds) == set(TYPES)
+    for name, kind in TYPES.items():
         infos = scene.peer.node.get_publishers_info_by_topic(name)
         assert message_class(kinds[name].msgtype) is kind
         assert kinds[name].digest == str(infos[0].topic_type_hash)
@@ -155,16 +163,12 @@ def test_the_installed_definitions_of_our_topics_have_the_announced_hashes(scene
     """The stored definitions describe the types whose hash ROS announces."""
     from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-    topics = {
-        Image: "image_raw", CompressedImage: "image_raw/compressed", CameraInfo: "camera_info",
-        Detection2DArray: "detections", LabelInfo: "label_info",
-    }  # fmt: skip
-    for kind, topic in topics.items():
+    for topic, kind in TYPES.items():
         name = f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}"
         store = get_typestore(Stores.EMPTY)
         text = definitions.definition(name, definitions.share_folders())
         store.register(get_types_from_msg(text, name))
-        announced = scene.peer.node.get_publishers_info_by_topic(f"/camera/{topic}")[0].topic_type_hash
+        announced = scene.peer.node.get_publishers_info_by_topic(topic)[0].topic_type_hash
         assert store.hash_rihs01(name) == str(announced)
 
 
@@ -174,7 +178,7 @@ def test_nothing_is_subscribed_until_it_records(scene: RecorderScene, node: Reco
     assert list(tmp_path.iterdir()) == []
     answer = scene.record(True)
     assert answer.success
-    scene.send_until(lambda: all_topics_stored(node), "messages of every topic")
+    scene.send_until(lambda: stored_by(node), "messages of every topic")
     refused = scene.record(True)
     assert not refused.success
     assert f"already recording to {answer.message}" in refused.message
@@ -188,7 +192,7 @@ def test_nothing_is_subscribed_until_it_records(scene: RecorderScene, node: Reco
 
 @pytest.mark.parametrize("node", [{"rolling": True, "rolling_seconds": 60.0}], indirect=True)
 def test_a_snapshot_preserves_what_is_there(scene: RecorderScene, node: RecorderNode) -> None:
-    scene.send_until(lambda: all_topics_stored(node), "messages of every topic")
+    scene.send_until(lambda: stored_by(node), "messages of every topic")
     kept = Path(scene.snapshot().message)
     with Reader(kept) as reader:
         assert reader.message_count > 40
@@ -223,21 +227,18 @@ def test_the_report_names_what_is_recorded_and_what_ended_it(scene: RecorderScen
 
 def test_the_command_writes_one_file_until_ctrl_c(scene: RecorderScene, tmp_path: Path) -> None:
     path = tmp_path / "out.mcap"
-    process = forked.Popen(
+    with forked.Popen(
         [*(sys.executable, "-c", COMMAND, "record", path, "/camera/*"),
          *("--min-free-megabytes", "0", "--flush-seconds", "0.1")],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, env=dict(os.environ),
-    )  # fmt: skip
-    scene.send_until(lambda: path.exists() and path.stat().st_size > 100_000, "a file with messages")
-    process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=120)
+    ) as process:  # fmt: skip
+        scene.send_until(lambda: all_topics_stored(path), "messages of every topic")
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=120)
     assert process.returncode == 0, output + errors
     stored = counts(path)
     assert output == f"{sum(stored.values())} messages in {path}\n"
-    assert set(stored) == {
-        "/camera/image_raw", "/camera/camera_info", "/camera/detections", "/camera/label_info",
-        "/camera/image_raw/compressed",
-    }  # fmt: skip
+    assert set(stored) == set(TYPES)
     with Reader(path) as reader:
         assert reader.message_count == sum(stored.values())
 
