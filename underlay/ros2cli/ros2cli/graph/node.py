@@ -93,6 +93,9 @@ def command_node(args: argparse.Namespace, name: str | None = None) -> Iterator[
             )
         try:
             yield node
+        except Exception:
+            _raise_signal()  # the handler's exception, within a call of rclpy, can end it with another one
+            raise
         finally:
             with _bounded():
                 if node in _executors:
