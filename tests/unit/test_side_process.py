@@ -2,58 +2,29 @@
 
 from __future__ import annotations
 
-import ctypes
-import logging
 import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from edgecam_core.errors import EdgecamError, SettingError
+from edgecam_core.errors import EdgecamError
 from edgecam_core.inference import artifacts
 from edgecam_core.inference.runner import Progress, silent
 from edgecam_core.models import opening
 from edgecam_core.models.detector_settings import DetectorSettings
 from edgecam_core.side_process import SideProcess
+from side_tasks import crash, describe, refuse, stumble, wait
 from tiny_models import color_detector
 from waiting import wait_until
 
 
 @pytest.fixture(autouse=True)
 def importable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The new process finds this module."""
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), *sys.path]))
-
-
-def describe(given: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
-    progress("half")
-    logging.getLogger("edgecam_core.example").warning("nearly %s", given["word"])
-    os.write(1, b"printed by a library\n")
-    return {"pid": os.getpid(), "nice": os.getpriority(os.PRIO_PROCESS, 0), "session": os.getsid(0), **given}
-
-
-def refuse(_given: Mapping[str, Any], _progress: Progress) -> None:
-    raise SettingError("precision", "int7", "must be int8")
-
-
-def stumble(_given: Mapping[str, Any], _progress: Progress) -> None:
-    raise ZeroDivisionError("a bug")
-
-
-def crash(_given: Mapping[str, Any], _progress: Progress) -> None:
-    print("the library's last words", file=sys.stderr, flush=True)
-    ctypes.string_at(0)
-
-
-def wait(_given: Mapping[str, Any], progress: Progress) -> None:
-    while True:
-        progress("waiting")
-        time.sleep(0.05)
+    """The new process finds side_tasks."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
 
 
 def test_a_function_runs_in_another_session_with_low_priority(caplog: pytest.LogCaptureFixture) -> None:
@@ -97,7 +68,7 @@ def test_progress_can_cancel_and_close_ends_the_process() -> None:
 
 def test_the_process_ends_with_its_parent_even_if_that_is_killed() -> None:
     program = (
-        "import test_side_process as t; from edgecam_core.side_process import SideProcess\n"
+        "import side_tasks as t; from edgecam_core.side_process import SideProcess\n"
         "p = SideProcess('a test', t.wait, {})\n"
         "p.result(lambda _text: print(p.pid, flush=True))"
     )
