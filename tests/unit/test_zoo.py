@@ -24,12 +24,11 @@ from edgecam_core.cache import cache_dir
 from edgecam_core.models import zoo
 from edgecam_core.models.coco_labels import LABELS
 from edgecam_core.models.download import NpmFile, Unavailable, Url
-from edgecam_core.models.tflite.converter import convert
 from edgecam_core.models.zoo import FetchError, ZooModel
+from tiny_model import NAMES, convert_tiny
 from tiny_ssd import TinySsd
 
 ORIGINAL = TinySsd().bytes()
-NAMES = ("BACKGROUND", "cat", "dog")
 
 
 @dataclasses.dataclass
@@ -73,13 +72,9 @@ def tiny(*urls: str) -> ZooModel:
         attribution="nobody",
         labels=NAMES,
         sources=tuple(Url(url) for url in urls),
-        convert=_convert_tiny,
+        convert=convert_tiny,
         converter=("tflite/converter.py",),
     )
-
-
-def _convert_tiny(data: bytes, metadata: dict[str, str]) -> bytes:
-    return convert(data, labels=NAMES, metadata=metadata)
 
 
 def closed_port() -> str:
